@@ -1,0 +1,71 @@
+/**
+ * The edge: what touches the world (clock, sockets, randomness, disk), as interfaces that are passed in,
+ * so that the lab can drive time and faults and a real deployment can use the real thing.
+ */
+import type { Socket } from 'node:net';
+
+/** A timer that can be called off. Calling it off after it fired does nothing. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** Time, real or virtual. */
+export interface Clock {
+  /** Milliseconds since 1970-01-01T00:00:00Z. */
+  now(): number;
+  /** Calls `run` once, `milliseconds` from now. */
+  after(milliseconds: number, run: () => void): Timer;
+  /**
+   * Says that `work` is under way outside this event loop's sight (a request to another role, a thread):
+   * a virtual clock stands still until it settles. Returns `work`.
+   */
+  hold<T>(work: Promise<T>): Promise<T>;
+}
+
+/** Where a socket is: an IP address and a port. */
+export interface Endpoint {
+  host: string;
+  port: number;
+}
+
+/** What a socket speaks; names the registered port in a capture. */
+export type Service = 'gsmtap' | 'diameter' | 'smpp' | 'http';
+
+export interface Listener {
+  readonly endpoint: Endpoint;
+  close(): Promise<void>;
+}
+
+/** A bound UDP socket. */
+export interface Datagrams {
+  readonly endpoint: Endpoint;
+  send(message: Uint8Array, to: Endpoint): void;
+  close(): void;
+}
+
+/** Sockets, real ones; the lab's also count what is in flight and write the capture. */
+export interface Sockets {
+  /** Listens for TCP. Port 0: the system picks. Rejects with a one-line error naming the port in use. */
+  listen(service: Service, at: Endpoint, accept: (socket: Socket) => void): Promise<Listener>;
+  /** Opens a TCP connection; the socket is returned at once, still connecting. */
+  connect(service: Service, to: Endpoint): Socket;
+  /** Binds a UDP socket. Port 0: the system picks. */
+  bind(
+    service: Service,
+    at: Endpoint,
+    receive: (message: Uint8Array, from: Endpoint) => void,
+  ): Promise<Datagrams>;
+}
+
+/** Randomness. */
+export interface Random {
+  /** `length` unpredictable bytes. */
+  bytes(length: number): Uint8Array;
+}
+
+/** The edge that a role or a device is given. */
+export interface Edge {
+  clock: Clock;
+  sockets: Sockets;
+  random: Random;
+}

@@ -1,0 +1,70 @@
+/** The edge as the machine gives it: the wall clock, the system's sockets and random bytes. */
+import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { connect, createServer, type Socket } from 'node:net';
+import type { Clock, Datagrams, Edge, Endpoint, Listener, Random, Service, Sockets } from './index.ts';
+
+export const realClock: Clock = {
+  now: () => Date.now(),
+  after(milliseconds, run) {
+    const handle = setTimeout(run, milliseconds);
+    return { cancel: () => clearTimeout(handle) };
+  },
+  hold: (work) => work,
+};
+
+export const realRandom: Random = { bytes: (length) => new Uint8Array(randomBytes(length)) };
+
+/** Turns the system's word for a failed bind into one that names the thing. */
+export function bindError(error: unknown, at: Endpoint): Error {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'EADDRINUSE') {
+    return new Error(
+      `port ${at.port} on ${at.host} is in use; free it or choose another (0: the system picks)`,
+    );
+  }
+  return new Error(`cannot listen on ${at.host} port ${at.port}: ${code ?? String(error)}`);
+}
+
+export const realSockets: Sockets = {
+  listen(_service: Service, at: Endpoint, accept: (socket: Socket) => void): Promise<Listener> {
+    return new Promise((resolve, reject) => {
+      const open = new Set<Socket>();
+      const server = createServer({ noDelay: true }, (socket) => {
+        open.add(socket);
+        socket.once('close', () => open.delete(socket));
+        accept(socket);
+      });
+      server.once('error', (error) => reject(bindError(error, at)));
+      server.listen(at.port, at.host, () => {
+        const { address, port } = server.address() as { address: string; port: number };
+        resolve({
+          endpoint: { host: address, port },
+          close: () =>
+            new Promise((done) => {
+              server.close(() => done());
+              for (const socket of open) socket.destroy();
+            }),
+        });
+      });
+    });
+  },
+  connect: (_service, to) => connect({ host: to.host, port: to.port, noDelay: true }),
+  bind(_service, at, receive): Promise<Datagrams> {
+    return new Promise((resolve, reject) => {
+      const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20 });
+      socket.once('error', (error) => reject(bindError(error, at)));
+      socket.on('message', (message, from) => receive(message, { host: from.address, port: from.port }));
+      socket.bind(at.port, at.host, () => {
+        const { address, port } = socket.address();
+        resolve({
+          endpoint: { host: address, port },
+          send: (message, to) => socket.send(message, to.port, to.host),
+          close: () => socket.close(),
+        });
+      });
+    });
+  },
+};
+
+export const realEdge: Edge = { clock: realClock, sockets: realSockets, random: realRandom };
