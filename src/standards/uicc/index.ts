@@ -1,0 +1,23 @@
+/**
+ * The UICC and its USIM as bytes: commands and responses, data objects, file control parameters, elementary
+ * files, the card application toolkit, AUTHENTICATE (TS 102 221, TS 102 223, TS 31.102, TS 31.111).
+ */
+export * from './apdu.ts';
+export * from './tlv.ts';
+export * from './numbers.ts';
+export * from './toolkit.ts';
+export {
+  PROACTIVE_TAG,
+  commandDetails,
+  decodeLocation,
+  decodeProactiveCommand,
+  decodeTerminalResponse,
+  encodeLocation,
+  encodeProactiveCommand,
+  encodeTerminalResponse,
+} from './proactive.ts';
+export type { CommandDetails, Location, ProactiveCommand, TerminalResponse } from './proactive.ts';
+export * from './envelope.ts';
+export * from './authenticate.ts';
+export * from './security.ts';
+export * from './fcp.ts';
