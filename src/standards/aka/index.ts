@@ -1,0 +1,5 @@
+/** Authentication and key agreement: Milenage, test-xor, vectors, AUTS, sequence numbers, and the keys of EPS. */
+export * from './key.ts';
+export * from './vector.ts';
+export * from './sqn.ts';
+export * from './kdf.ts';
