@@ -26,14 +26,17 @@ export const rules: IForbiddenRuleType[] = [
     comment: 'change reaches a role through its client, never through its inside',
     severity: 'error',
     from: { path: '^src/change/' },
-    to: { path: '^src/network/', pathNot: ['^src/network/wire/', '/client\\.ts$'] },
+    to: { path: '^src/network/', pathNot: ['^src/network/(wire|vault)/', '/client\\.ts$'] },
   },
   {
     name: 'roles-meet-on-wires',
     comment: 'a role may use another role only through its client',
     severity: 'error',
     from: { path: '^src/network/([^/]+)/' },
-    to: { path: '^src/network/', pathNot: ['^src/network/$1/', '^src/network/wire/', '/client\\.ts$'] },
+    to: {
+      path: '^src/network/',
+      pathNot: ['^src/network/$1/', '^src/network/(wire|vault)/', '/client\\.ts$'],
+    },
   },
   {
     name: 'standards-are-pure',

@@ -25,7 +25,9 @@ export class Writer {
   }
 
   u8(value: number): this {
-    this.#bytes[this.#room(1)] = value;
+    // Room first: it may put another array in place.
+    const at = this.#room(1);
+    this.#bytes[at] = value;
     return this;
   }
 

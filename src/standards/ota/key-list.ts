@@ -13,7 +13,7 @@ export const KEY_LIST_KEY_SET = 1;
 
 /** Class byte of all commands of the application. */
 export const KEY_LIST_CLA = 0x80;
-export const KEY_LIST_INS = { switch: 0x10, commit: 0x12, cancel: 0x14, status: 0x16 } as const;
+export const KEY_LIST_INS = { switch: 0x42, commit: 0x46, cancel: 0x4a, status: 0x4e } as const;
 
 /**
  * What the application answers besides 9000. The card is as it was, for each of them.
@@ -108,7 +108,7 @@ function expectChange(change: Uint8Array): Uint8Array {
   return change;
 }
 
-/** The APDU `80 10 00 00 Lc data`; data is simple TLVs (tag, length, value) in ascending tag order. */
+/** The APDU `80 42 00 00 Lc data`; data is simple TLVs (tag, length, value) in ascending tag order. */
 export function encodeKeyListSwitch(command: KeyListSwitch): Uint8Array {
   const data = new Writer(96);
   const put = (tag: number, value: Uint8Array): void => {
@@ -217,7 +217,7 @@ export function decodeKeyListSwitch(data: Uint8Array): KeyListSwitch {
   return command;
 }
 
-/** COMMIT (INS 12) and CANCEL (INS 14) name the change and the index they end. */
+/** COMMIT (INS 46) and CANCEL (INS 4A) name the change and the index they end. */
 export interface KeyListEnd {
   /** 8 bytes */
   change: Uint8Array;
@@ -250,7 +250,7 @@ export function decodeKeyListEnd(data: Uint8Array): KeyListEnd {
   return end;
 }
 
-/** The APDU of STATUS: `80 16 00 00 00`. */
+/** The APDU of STATUS: `80 4E 00 00 00`. */
 export const KEY_LIST_STATUS = Uint8Array.of(KEY_LIST_CLA, KEY_LIST_INS.status, 0, 0, 0);
 
 /** `home`: no trial · `armed`: accepted, the delay runs · `trial`: on the new pair, may fall back. */

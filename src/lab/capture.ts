@@ -1,0 +1,154 @@
+/**
+ * The capture: every message as received, in IPv4 frames of a pcapng file (draft-ietf-opsawg-pcapng), one
+ * address per role and the registered ports, whatever the real ports were. Written by the lab, not sniffed.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import type { Clock } from '../edge/index.ts';
+import type { WireEnd } from './wires.ts';
+
+/** LINKTYPE_IPV4 */
+const LINK_TYPE_IPV4 = 228;
+/** Largest TCP segment the capture writes, in bytes. */
+const SEGMENT = 32_000;
+/** Bytes gathered before they are written to the file. */
+const BUFFER = 1 << 20;
+
+const OPT_END = 0;
+const OPT_COMMENT = 1;
+
+export interface Capture {
+  udp(from: WireEnd, to: WireEnd, payload: Uint8Array, comment?: string): void;
+  /** A chunk of a TCP stream; sequence numbers go on where the stream stood. */
+  tcp(from: WireEnd, to: WireEnd, payload: Uint8Array): void;
+  close(): void;
+}
+
+function padded(length: number): number {
+  return (length + 3) & ~3;
+}
+
+function block(type: number, body: Buffer): Buffer {
+  const length = 12 + padded(body.length);
+  const out = Buffer.alloc(length);
+  out.writeUInt32LE(type, 0);
+  out.writeUInt32LE(length, 4);
+  body.copy(out, 8);
+  out.writeUInt32LE(length, length - 4);
+  return out;
+}
+
+/** RFC 1071 */
+function checksum(bytes: Uint8Array, start: number): number {
+  let sum = start;
+  for (let i = 0; i < bytes.length; i += 2) sum += (bytes[i]! << 8) | (bytes[i + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}
+
+function ipv4(address: string): Buffer {
+  return Buffer.from(address.split('.').map(Number));
+}
+
+/** Opens `path` for writing at once, so that a wrong path is known before anything runs. */
+export function openCapture(path: string, clock: Clock): Capture {
+  const file = openSync(path, 'w');
+  let pending: Buffer[] = [];
+  let size = 0;
+  let identification = 0;
+  const sequence = new Map<string, number>();
+  const flush = (): void => {
+    if (size > 0) writeSync(file, Buffer.concat(pending));
+    pending = [];
+    size = 0;
+  };
+  const write = (bytes: Buffer): void => {
+    pending.push(bytes);
+    size += bytes.length;
+    if (size > BUFFER) flush();
+  };
+  const frame = (
+    protocol: number,
+    from: WireEnd,
+    to: WireEnd,
+    segment: Buffer,
+    at: number,
+    comment?: string,
+  ): void => {
+    const pseudo = Buffer.concat([ipv4(from.address), ipv4(to.address), Buffer.from([0, protocol, 0, 0])]);
+    pseudo.writeUInt16BE(segment.length, 10);
+    let sum = 0;
+    for (let i = 0; i < 12; i += 2) sum += pseudo.readUInt16BE(i);
+    segment.writeUInt16BE(checksum(segment, sum) || 0xffff, at);
+    const header = Buffer.alloc(20);
+    header[0] = 0x45;
+    header.writeUInt16BE(20 + segment.length, 2);
+    header.writeUInt16BE(identification++ & 0xffff, 4);
+    header[8] = 64;
+    header[9] = protocol;
+    pseudo.copy(header, 12, 0, 8);
+    header.writeUInt16BE(checksum(header, 0), 10);
+
+    const length = header.length + segment.length;
+    const text = comment ? Buffer.from(comment, 'utf8') : undefined;
+    const body = Buffer.alloc(20 + padded(length) + (text ? 8 + padded(text.length) : 0));
+    const microseconds = BigInt(Math.round(clock.now() * 1000));
+    body.writeUInt32LE(Number(microseconds >> 32n), 4);
+    body.writeUInt32LE(Number(microseconds & 0xffffffffn), 8);
+    body.writeUInt32LE(length, 12);
+    body.writeUInt32LE(length, 16);
+    header.copy(body, 20);
+    segment.copy(body, 40);
+    if (text) {
+      const options = 20 + padded(length);
+      body.writeUInt16LE(OPT_COMMENT, options);
+      body.writeUInt16LE(text.length, options + 2);
+      text.copy(body, options + 4);
+      body.writeUInt16LE(OPT_END, options + 4 + padded(text.length));
+    }
+    write(block(6, body));
+  };
+
+  const section = Buffer.alloc(16);
+  section.writeUInt32LE(0x1a2b3c4d, 0);
+  section.writeUInt16LE(1, 4);
+  section.writeBigInt64LE(-1n, 8);
+  write(block(0x0a0d0d0a, section));
+  const device = Buffer.alloc(8);
+  device.writeUInt16LE(LINK_TYPE_IPV4, 0);
+  write(block(1, device));
+  flush();
+
+  return {
+    udp(from, to, payload, comment) {
+      const segment = Buffer.alloc(8 + payload.length);
+      segment.writeUInt16BE(from.port, 0);
+      segment.writeUInt16BE(to.port, 2);
+      segment.writeUInt16BE(segment.length, 4);
+      segment.set(payload, 8);
+      frame(17, from, to, segment, 6, comment);
+    },
+    tcp(from, to, payload) {
+      const there = `${from.address}:${from.port}>${to.address}:${to.port}`;
+      const back = `${to.address}:${to.port}>${from.address}:${from.port}`;
+      for (let offset = 0; offset < payload.length; offset += SEGMENT) {
+        const part = payload.subarray(offset, offset + SEGMENT);
+        const seq = sequence.get(there) ?? 1;
+        sequence.set(there, (seq + part.length) >>> 0);
+        const segment = Buffer.alloc(20 + part.length);
+        segment.writeUInt16BE(from.port, 0);
+        segment.writeUInt16BE(to.port, 2);
+        segment.writeUInt32BE(seq, 4);
+        segment.writeUInt32BE(sequence.get(back) ?? 1, 8);
+        segment[12] = 5 << 4;
+        segment[13] = 0x18;
+        segment.writeUInt16BE(0xffff, 14);
+        segment.set(part, 20);
+        frame(6, from, to, segment, 16);
+      }
+    },
+    close() {
+      flush();
+      closeSync(file);
+    },
+  };
+}

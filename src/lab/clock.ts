@@ -1,0 +1,114 @@
+/**
+ * Virtual time: stands still while anything is under way (a message in flight, a request being answered, a
+ * callback), then jumps to the next timer. Days of waiting take seconds, and time never overtakes a message.
+ */
+import type { Clock, Timer } from '../edge/index.ts';
+
+interface Entry {
+  at: number;
+  order: number;
+  run: (() => void) | undefined;
+}
+
+/** Turns of the event loop that must pass with nothing under way before time moves. */
+const QUIET_TURNS = 2;
+
+export class VirtualClock implements Clock {
+  #now: number;
+  #order = 0;
+  #held = 0;
+  /** binary heap by (at, order) */
+  #heap: Entry[] = [];
+
+  /** @param start milliseconds since 1970 */
+  constructor(start: number) {
+    this.#now = start;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(milliseconds: number, run: () => void): Timer {
+    const entry: Entry = { at: this.#now + Math.max(0, milliseconds), order: this.#order++, run };
+    this.#push(entry);
+    return {
+      cancel: () => {
+        entry.run = undefined;
+      },
+    };
+  }
+
+  hold<T>(work: Promise<T>): Promise<T> {
+    this.#held++;
+    const release = (): void => {
+      this.#held--;
+    };
+    work.then(release, release);
+    return work;
+  }
+
+  /**
+   * Lets time pass until `done` says so.
+   * @param inFlight what is on the wires now; time stands still unless it is 0
+   * @returns false if nothing is left that could ever happen
+   */
+  async run(done: () => boolean, inFlight: () => number): Promise<boolean> {
+    let quiet = 0;
+    while (!done()) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (this.#held > 0 || inFlight() > 0) {
+        quiet = 0;
+        continue;
+      }
+      if (++quiet < QUIET_TURNS) continue;
+      quiet = 0;
+      const first = this.#pop();
+      if (!first) return done();
+      this.#now = Math.max(this.#now, first.at);
+      first.run?.();
+      // All timers of the same instant fire together, as they would on one machine.
+      while (this.#heap[0] && this.#heap[0].at <= this.#now) this.#pop()!.run?.();
+    }
+    return true;
+  }
+
+  #before(a: Entry, b: Entry): boolean {
+    return a.at < b.at || (a.at === b.at && a.order < b.order);
+  }
+
+  #push(entry: Entry): void {
+    const heap = this.#heap;
+    let i = heap.push(entry) - 1;
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (!this.#before(entry, heap[parent]!)) break;
+      heap[i] = heap[parent]!;
+      i = parent;
+    }
+    heap[i] = entry;
+  }
+
+  /** The next entry that was not called off. */
+  #pop(): Entry | undefined {
+    const heap = this.#heap;
+    for (;;) {
+      const first = heap[0];
+      const last = heap.pop();
+      if (!first || !last) return undefined;
+      if (heap.length > 0) {
+        let i = 0;
+        for (;;) {
+          let child = 2 * i + 1;
+          if (child >= heap.length) break;
+          if (child + 1 < heap.length && this.#before(heap[child + 1]!, heap[child]!)) child++;
+          if (!this.#before(heap[child]!, last)) break;
+          heap[i] = heap[child]!;
+          i = child;
+        }
+        heap[i] = last;
+      }
+      if (first.run) return first;
+    }
+  }
+}

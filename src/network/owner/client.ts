@@ -1,0 +1,45 @@
+/** The owner as others reach it: his orders, his devices, what his application heard. */
+import { z } from 'zod';
+import type { Edge, Endpoint } from '../../edge/index.ts';
+import { followFeed, type FeedEvent } from '../wire/feed.ts';
+import { callRole } from '../wire/http.ts';
+
+export interface OwnerClient {
+  /** Signed orders, one per request, in the same order. */
+  order(
+    requests: readonly { change: string; device: string; to: string; alternative: string }[],
+  ): Promise<string[]>;
+  /** Tells where a device lives after its change. */
+  moved(devices: readonly { device: string; operator: string; imsi: string }[]): Promise<void>;
+  /** Hands over what a device sent to its application. */
+  application(heard: { operator: string; imsi: string; payload: Uint8Array }): Promise<void>;
+  device(
+    device: string,
+  ): Promise<{ operator: string; heard: { operator: string; imsi: string; at: number } | null }>;
+  follow(after: number, receive: (events: FeedEvent[]) => void): { close(): void };
+  close(): void;
+}
+
+export function createOwnerClient(edge: Edge, at: Endpoint): OwnerClient {
+  const caller = callRole(edge, at);
+  return {
+    order: async (requests) =>
+      z.object({ orders: z.array(z.string()) }).parse(await caller.call('POST', '/orders', requests)).orders,
+    moved: async (devices) => void (await caller.call('POST', '/moved', devices)),
+    application: async ({ operator, imsi, payload }) =>
+      void (await caller.call('POST', '/application', {
+        operator,
+        imsi,
+        payload: Buffer.from(payload).toString('base64'),
+      })),
+    device: async (device) =>
+      z
+        .object({
+          operator: z.string(),
+          heard: z.object({ operator: z.string(), imsi: z.string(), at: z.number() }).nullable(),
+        })
+        .parse(await caller.call('GET', `/devices/${encodeURIComponent(device)}`)),
+    follow: (after, receive) => followFeed(edge.clock, caller, after, receive),
+    close: () => caller.close(),
+  };
+}

@@ -1,0 +1,146 @@
+/**
+ * The M2ME subscriber: whose devices they are, whose signed order alone moves one, and whose application
+ * hears them. The application is the judge of service: it says over which operator it last heard a device.
+ */
+import { DatabaseSync } from 'node:sqlite';
+import { z } from 'zod';
+import type { Edge, Endpoint } from '../../edge/index.ts';
+import { createFeed } from '../wire/feed.ts';
+import { get, post, Problem, serveApi, type ApiServer } from '../wire/http.ts';
+import type { Signer } from '../wire/statements.ts';
+
+/** How long an order is good for, in seconds: the longest a sleeping device may take. */
+const ORDER_LIFE = 30 * 86_400;
+
+const heardSchema = z.strictObject({
+  operator: z.string().min(1),
+  imsi: z.string().regex(/^[0-9]{6,15}$/, 'expected an IMSI of 6 to 15 digits'),
+  /** what the device sent, base64 */
+  payload: z.string().max(4096),
+});
+
+const orderRequestSchema = z.strictObject({
+  change: z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hexadecimal digits'),
+  device: z.string(),
+  to: z.string(),
+  alternative: z.enum(['1a', '1b', '2', '3a', '3b']),
+});
+
+export interface OwnedDevice {
+  device: string;
+  iccid: string;
+  imei: string;
+  /** operator that serves it, and the IMSI there */
+  operator: string;
+  imsi: string;
+}
+
+export interface Owner extends ApiServer {
+  register(devices: readonly OwnedDevice[]): void;
+}
+
+export interface OwnerOptions {
+  edge: Edge;
+  name: string;
+  api: Endpoint;
+  /** database file, or `:memory:` */
+  database: string;
+  signer: Signer;
+  /** to whom orders are addressed, besides the two operators: the escrow and others who must see one */
+  audience: readonly string[];
+  onError?: (error: unknown) => void;
+}
+
+export async function createOwner(options: OwnerOptions): Promise<Owner> {
+  const { edge, signer } = options;
+  const database = new DatabaseSync(options.database);
+  database.exec(`
+    PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+    CREATE TABLE IF NOT EXISTS device (
+      device TEXT PRIMARY KEY, iccid TEXT NOT NULL UNIQUE, imei TEXT NOT NULL, operator TEXT NOT NULL,
+      imsi TEXT NOT NULL, heard_over TEXT, heard_at INTEGER, heard_imsi TEXT
+    ) STRICT;
+  `);
+  const feed = createFeed(database, edge.clock);
+  const insert = database.prepare(
+    'INSERT INTO device (device, iccid, imei, operator, imsi) VALUES (?, ?, ?, ?, ?)',
+  );
+  const find = database.prepare('SELECT * FROM device WHERE device = ?');
+  const heard = database.prepare(
+    'UPDATE device SET heard_over = ?, heard_at = ?, heard_imsi = ? WHERE device = ?',
+  );
+  const moved = database.prepare('UPDATE device SET operator = ?, imsi = ? WHERE device = ?');
+
+  const routes = [
+    feed.route,
+    get('/devices/:device', ({ params }) => {
+      const row = find.get(params.device!);
+      if (!row) throw new Problem(404, 'unknown-device', `device ${params.device} is not this owner's`);
+      return {
+        device: row.device,
+        iccid: row.iccid,
+        imei: row.imei,
+        operator: row.operator,
+        imsi: row.imsi,
+        heard:
+          row.heard_over === null
+            ? null
+            : { operator: row.heard_over, imsi: row.heard_imsi, at: row.heard_at },
+      };
+    }),
+    // The application server: an operator hands over what a device sent.
+    post('/application', heardSchema, ({ body }) => {
+      const device = Buffer.from(body.payload, 'base64').toString('utf8').split(' ')[0] ?? '';
+      if (!find.get(device)) throw new Problem(404, 'unknown-device', 'payload: no device of this owner');
+      heard.run(body.operator, edge.clock.now(), body.imsi, device);
+      feed.append('heard', { device, operator: body.operator, imsi: body.imsi });
+      return {};
+    }),
+    post('/orders', z.array(orderRequestSchema).max(1000), async ({ body }) => {
+      const iat = Math.floor(edge.clock.now() / 1000);
+      const orders = await Promise.all(
+        body.map(({ change, device, to, alternative }) => {
+          const row = find.get(device);
+          if (!row) throw new Problem(404, 'unknown-device', `device ${device} is not this owner's`);
+          if (row.operator === to) throw new Problem(409, 'already-there', `device ${device} is with ${to}`);
+          const from = String(row.operator);
+          return signer.sign('order', {
+            aud: [from, to, ...options.audience],
+            iat,
+            exp: iat + ORDER_LIFE,
+            change,
+            device,
+            iccid: String(row.iccid),
+            imei: String(row.imei),
+            imsi: String(row.imsi),
+            from,
+            to,
+            alternative,
+          });
+        }),
+      );
+      return { orders };
+    }),
+    post(
+      '/moved',
+      z.array(z.strictObject({ device: z.string(), operator: z.string(), imsi: z.string() })).max(1000),
+      ({ body }) => {
+        for (const each of body) moved.run(each.operator, each.imsi, each.device);
+        return {};
+      },
+    ),
+  ];
+  const server = await serveApi(edge, options.api, routes, options.onError);
+  return {
+    endpoint: server.endpoint,
+    register(devices) {
+      database.exec('BEGIN');
+      for (const each of devices) insert.run(each.device, each.iccid, each.imei, each.operator, each.imsi);
+      database.exec('COMMIT');
+    },
+    async close() {
+      await server.close();
+      database.close();
+    },
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * What roles sign, because others must be able to prove it: JWS (RFC 7515) with Ed25519, one schema each.
+ * Who is addressed, until when, and about which device stands inside and is checked on reading.
+ */
+import { CompactSign, compactVerify, decodeProtectedHeader, exportJWK, importJWK, type JWK } from 'jose';
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { z } from 'zod';
+import { Problem } from './http.ts';
+
+const iccid = z.string().regex(/^[0-9]{18,20}$/, 'expected an ICCID of 18 to 20 digits');
+const imsi = z.string().regex(/^[0-9]{6,15}$/, 'expected an IMSI of 6 to 15 digits');
+const change = z.string().regex(/^[0-9a-f]{16}$/, 'expected a change of 16 hexadecimal digits');
+const index = z.number().int().min(1).max(254);
+
+const envelope = {
+  iss: z.string().min(1),
+  aud: z.array(z.string()).min(1),
+  /** seconds since 1970 */
+  iat: z.number().int(),
+  exp: z.number().int(),
+  change,
+};
+
+/** The owner's order: this device from that operator to this one. Without it nobody moves a device. */
+export const orderSchema = z.strictObject({
+  ...envelope,
+  device: z.string().min(1),
+  iccid,
+  imei: z.string().regex(/^[0-9]{14,16}$/),
+  imsi,
+  from: z.string().min(1),
+  to: z.string().min(1),
+  alternative: z.enum(['1a', '1b', '2', '3a', '3b']),
+});
+export type Order = z.infer<typeof orderSchema>;
+
+/** A's word to the escrow: the pair (ICCID, index) may go to that operator for that order. */
+export const indexReleaseSchema = z.strictObject({ ...envelope, iccid, index, to: z.string().min(1) });
+export type IndexRelease = z.infer<typeof indexReleaseSchema>;
+
+/** B's or A's word to the escrow: the change was rolled back; the pair must never be used. */
+export const indexBurntSchema = z.strictObject({ ...envelope, iccid, index });
+export type IndexBurnt = z.infer<typeof indexBurntSchema>;
+
+const schemas = { order: orderSchema, 'index-release': indexReleaseSchema, 'index-burnt': indexBurntSchema };
+export type StatementKind = keyof typeof schemas;
+export type Statement<Kind extends StatementKind> = z.infer<(typeof schemas)[Kind]>;
+
+/** Public keys of those whose word counts, by name; a name may be revoked by leaving it out. */
+export type KeyRing = Record<string, JWK>;
+
+export interface Signer {
+  readonly name: string;
+  readonly publicKey: JWK;
+  sign<Kind extends StatementKind>(kind: Kind, statement: Omit<Statement<Kind>, 'iss'>): Promise<string>;
+}
+
+/** A signing key for a party; made anew, or from its PKCS#8 PEM. */
+export async function createSigner(name: string, pem?: string): Promise<Signer> {
+  const key: KeyObject = pem ? createPrivateKey(pem) : generateKeyPairSync('ed25519').privateKey;
+  const { d: _private, ...publicKey } = await exportJWK(key);
+  return {
+    name,
+    publicKey,
+    sign: (kind, statement) =>
+      new CompactSign(new TextEncoder().encode(JSON.stringify({ iss: name, ...statement })))
+        .setProtectedHeader({ alg: 'EdDSA', typ: `rehome-${kind}` })
+        .sign(key),
+  };
+}
+
+/**
+ * Reads a statement: signature, kind, schema, audience and expiry.
+ * @param now milliseconds since 1970
+ * @throws Problem 403 that says which of them failed
+ */
+export async function readStatement<Kind extends StatementKind>(
+  kind: Kind,
+  jws: string,
+  ring: KeyRing,
+  audience: string,
+  now: number,
+): Promise<Statement<Kind>> {
+  const refuse = (why: string): Problem => new Problem(403, `bad-${kind}`, `${kind}: ${why}`);
+  let payload: unknown;
+  try {
+    if (decodeProtectedHeader(jws).typ !== `rehome-${kind}`) throw refuse(`not a statement of that kind`);
+    const body = jws.split('.')[1] ?? '';
+    payload = JSON.parse(Buffer.from(body, 'base64url').toString('utf8'));
+  } catch (error) {
+    throw error instanceof Problem ? error : refuse('unreadable');
+  }
+  const checked = schemas[kind].safeParse(payload);
+  if (!checked.success) throw refuse(checked.error.issues[0]?.message ?? 'not as its schema');
+  const statement = checked.data as Statement<Kind>;
+  const jwk = ring[statement.iss];
+  if (!jwk) throw refuse(`signed by ${statement.iss}, whose word does not count here`);
+  try {
+    await compactVerify(jws, await importJWK(jwk, 'EdDSA'), { algorithms: ['EdDSA'] });
+  } catch {
+    throw refuse(`the signature is not ${statement.iss}'s`);
+  }
+  if (!statement.aud.includes(audience))
+    throw refuse(`addressed to ${statement.aud.join(', ')}, not ${audience}`);
+  if (now >= statement.exp * 1000) throw refuse('expired');
+  if (now < statement.iat * 1000 - 60_000) throw refuse('from the future');
+  return statement;
+}
