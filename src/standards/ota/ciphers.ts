@@ -41,17 +41,21 @@ function cipherKey(algorithm: OtaAlgorithm, key: Uint8Array): Uint8Array {
 
 const ivOf = (algorithm: OtaAlgorithm): Uint8Array => (algorithm === 'aes' ? ZERO : ZERO.subarray(0, 8));
 
+/** A Buffer as the Uint8Array it is, so that nobody meets Buffer's other meaning of slice. */
+const plain = (buffer: Buffer): Uint8Array =>
+  new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+
 /** CBC with a zero initial value; `data` is whole blocks. */
 export function encrypt(algorithm: OtaAlgorithm, key: Uint8Array, data: Uint8Array): Uint8Array {
   const cipher = createCipheriv(nameOf(algorithm, key), cipherKey(algorithm, key), ivOf(algorithm));
   cipher.setAutoPadding(false);
-  return cipher.update(data);
+  return plain(cipher.update(data));
 }
 
 export function decrypt(algorithm: OtaAlgorithm, key: Uint8Array, data: Uint8Array): Uint8Array {
   const decipher = createDecipheriv(nameOf(algorithm, key), cipherKey(algorithm, key), ivOf(algorithm));
   decipher.setAutoPadding(false);
-  return decipher.update(data);
+  return plain(decipher.update(data));
 }
 
 /** x·block in GF(2^128) (NIST SP 800-38B §6.1). */
@@ -73,7 +77,7 @@ export function aesCmac(key: Uint8Array, data: Uint8Array): Uint8Array {
   cipher.setAutoPadding(false);
   // CBC of a zero block is E(0), from which the subkeys come; what it leaves in the chain is taken out of the
   // first block, so that one cipher does for both.
-  const l = cipher.update(ZERO);
+  const l = plain(cipher.update(ZERO));
   const k1 = double(l);
   const whole = data.length > 0 && data.length % 16 === 0;
   const blocks = new Uint8Array(Math.max(16, Math.ceil(data.length / 16) * 16));
@@ -83,7 +87,7 @@ export function aesCmac(key: Uint8Array, data: Uint8Array): Uint8Array {
   const last = blocks.length - 16;
   for (let i = 0; i < 16; i++) blocks[last + i] = blocks[last + i]! ^ subkey[i]!;
   for (let i = 0; i < 16; i++) blocks[i] = blocks[i]! ^ l[i]!;
-  return cipher.update(blocks).subarray(last);
+  return plain(cipher.update(blocks)).subarray(last);
 }
 
 /** Cryptographic checksum: last block of 3DES CBC over zero padded data (8 bytes), or AES-CMAC cut to `length`. */
