@@ -1,5 +1,5 @@
 /** How a message is laid out, as a table (TS 24.007 §11.2): one table serves encoder, decoder and types. */
-import { DecodeError, FieldError, Reader, Writer } from '../bytes/index.ts';
+import { DecodeError, FieldError, type Reader, type Writer } from '../bytes/index.ts';
 
 /** Who sent a message. */
 export type Direction = 'uplink' | 'downlink';
@@ -179,27 +179,20 @@ export function decodeBody(reader: Reader, { mandatory, optional }: Layout, body
   let high = -1;
   for (const name in mandatory) {
     const one = mandatory[name]!;
-    switch (one.format) {
-      case 'half':
-        if (high < 0) {
-          const octet = reader.u8(name);
-          body[name] = octet & 15;
-          high = octet >> 4;
-        } else {
-          body[name] = high;
-          high = -1;
-        }
-        continue;
-      case 'LV':
-        body[name] = decodeValue(name, one, reader.lv(name));
-        break;
-      case 'LVE':
-        body[name] = decodeValue(name, one, reader.take(reader.u16(name), name));
-        break;
-      default:
-        body[name] = decodeValue(name, one, reader.take(one.max, name));
+    if (one.format === 'half') {
+      if (high < 0) {
+        const octet = reader.u8(name);
+        body[name] = octet & 15;
+        high = octet >> 4;
+      } else {
+        body[name] = high;
+        high = -1;
+      }
+      continue;
     }
     high = -1;
+    const length = one.format === 'LV' ? reader.u8(name) : one.format === 'LVE' ? reader.u16(name) : one.max;
+    body[name] = decodeValue(name, one, reader.take(length, name));
   }
   while (reader.remaining > 0) {
     const iei = reader.u8('IEI');

@@ -283,6 +283,8 @@ export const mobileIdentity: Codec<MobileIdentity> = {
   decode(bytes, field) {
     switch (bytes[0]! & 7) {
       case 0:
+        if (bytes.length !== 3)
+          throw new DecodeError(field, `${bytes.length} bytes`, '3 bytes for no identity');
         return { kind: 'none' };
       case 1:
         return decodeDigits('imsi', bytes);

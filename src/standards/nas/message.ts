@@ -341,7 +341,7 @@ const ESM = {
     { releaseAssistanceIndication: tv1(0xf0) },
   ),
   /** §8.3.12A: what an attach without PDN connectivity carries instead of a request */
-  esmDummyMessage: layout(0xf4, {}),
+  esmDummyMessage: layout(0xdc, {}),
 } as const;
 
 type Emm = typeof EMM;
