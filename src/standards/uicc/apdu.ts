@@ -232,14 +232,17 @@ export function* exchange(command: CommandApdu): Generator<Uint8Array, ResponseA
   let length = 0;
   let apdu = encodeCommand(command);
   let last = command;
+  let corrected = false;
   for (let turn = 0; turn < 300; turn++) {
     const { data, sw } = decodeResponse(yield apdu);
-    if (sw >> 8 === 0x6c && turn < 299) {
-      // The card said how much there is: ask again with that length.
+    if (sw >> 8 === 0x6c && !corrected) {
+      // The card said how much there is: ask again with that length, once.
+      corrected = true;
       last = { ...last, le: sw & 0xff || 0x100 };
       apdu = encodeCommand(last);
       continue;
     }
+    corrected = false;
     parts.push(data);
     length += data.length;
     if (sw >> 8 !== 0x61 || length > 0x10000) {

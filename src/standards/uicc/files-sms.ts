@@ -103,7 +103,7 @@ export const EF_SMS = file<StoredMessage>(
   176,
   ({ status, serviceCentre, tpdu }, length) => {
     const out = new Writer(length).put(unsigned(status, 1, 'status'));
-    if (status !== 0 || tpdu.length > 0) {
+    if (serviceCentre || tpdu.length > 0) {
       if (serviceCentre) {
         const address = encodeAddress(serviceCentre, 'serviceCentre');
         if (address.length > 11)
