@@ -21,8 +21,15 @@ export type TerminalState = (typeof TERMINAL_STATES)[number];
 
 export type Alternative = '1a' | '1b' | '2' | '3a' | '3b';
 
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 /** Values of JSON, by name. */
-export type Facts = Record<string, string | number | boolean | null>;
+export type Facts = Record<string, Json>;
+
+/** Something became known from outside about the live change of that name, or of that device. */
+export interface Signal {
+  of: { change: string } | { device: string };
+  facts: Facts;
+}
 
 /** What starts a change. */
 export interface NewChange {

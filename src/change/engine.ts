@@ -3,14 +3,14 @@
  * what came of it. Nothing polls per device; a change that waits is a row.
  */
 import type { Clock, Timer } from '../edge/index.ts';
-import { STEPS, type Change, type ChangeMethod, type Facts, type Outcome, type Step } from './change.ts';
+import { STEPS, type Change, type ChangeMethod, type Outcome, type Signal, type Step } from './change.ts';
 import type { ChangeStore, Claimed, Settled } from './store.ts';
 
 export interface ChangeEngine {
   /** Looks for work now; called after enqueueing. */
   wake(): void;
   /** Something became known about changes; `cursor` remembers how far a feed was read. */
-  signal(facts: readonly { change: string; facts: Facts }[], cursor?: [feed: string, at: number]): void;
+  signal(signals: readonly Signal[], cursor?: [feed: string, at: number]): void;
   /** Stops taking work, and waits for the batch under way. */
   close(): Promise<void>;
 }
@@ -159,9 +159,9 @@ export function createChangeEngine({ clock, store, methods, observe }: EngineOpt
 
   return {
     wake,
-    signal(facts, cursor) {
-      store.signal(facts, clock.now(), cursor);
-      if (facts.length > 0) wake();
+    signal(signals, cursor) {
+      store.signal(signals, clock.now(), cursor);
+      if (signals.length > 0) wake();
     },
     async close() {
       closed = true;

@@ -4,7 +4,7 @@
  */
 import { DatabaseSync } from 'node:sqlite';
 import { FieldError } from '../standards/bytes/index.ts';
-import type { Alternative, Change, Facts, NewChange, Step, TerminalState } from './change.ts';
+import type { Alternative, Change, Facts, NewChange, Signal, Step, TerminalState } from './change.ts';
 
 /** phase of a row */
 const READY = 0;
@@ -51,11 +51,7 @@ export interface ChangeStore {
   claim(now: number): Claimed[];
   settle(settled: readonly Settled[], now: number): void;
   /** Facts for live changes, with the feed position that they came from, in one transaction. */
-  signal(
-    facts: readonly { change: string; facts: Facts }[],
-    now: number,
-    cursor?: [feed: string, at: number],
-  ): void;
+  signal(signals: readonly Signal[], now: number, cursor?: [feed: string, at: number]): void;
   cursor(feed: string): number;
   /** the earliest due time of a ready row */
   nextDue(): number | undefined;
@@ -117,10 +113,14 @@ export function openChangeStore(path: string): ChangeStore {
        data = CASE WHEN ? IS NULL THEN data ELSE json_patch(data, ?) END
      WHERE id = ? AND phase = ${RUNNING}`,
   );
-  const signal = database.prepare(
-    `UPDATE change SET facts = json_patch(facts, ?), woken = 1, due = CASE WHEN phase = ${READY} THEN ? ELSE due END
-     WHERE change = ? AND phase < ${ENDED}`,
-  );
+  const signalBy = (column: 'change' | 'device') =>
+    database.prepare(
+      `UPDATE change SET facts = json_patch(facts, ?), woken = 1,
+         due = CASE WHEN phase = ${READY} THEN ? ELSE due END
+       WHERE ${column} = ? AND phase < ${ENDED}`,
+    );
+  const signalChange = signalBy('change');
+  const signalDevice = signalBy('device');
   const move = database.prepare(
     'INSERT INTO feed_cursor (feed, at) VALUES (?, ?) ON CONFLICT (feed) DO UPDATE SET at = excluded.at',
   );
@@ -209,9 +209,12 @@ export function openChangeStore(path: string): ChangeStore {
         }
       });
     },
-    signal(facts, now, at) {
+    signal(signals, now, at) {
       transaction(() => {
-        for (const each of facts) signal.run(JSON.stringify(each.facts), now, each.change);
+        for (const { of, facts } of signals) {
+          if ('change' in of) signalChange.run(JSON.stringify(facts), now, of.change);
+          else signalDevice.run(JSON.stringify(facts), now, of.device);
+        }
         if (at) move.run(at[0], at[1]);
       });
     },

@@ -62,7 +62,7 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
   const release = database.prepare(
     `UPDATE pair SET state = 'released', operator = ?, change = ? WHERE iccid = ? AND idx = ? AND state = 'kept'`,
   );
-  const burn = database.prepare(`UPDATE pair SET state = 'burnt' WHERE iccid = ? AND idx = ? AND change = ?`);
+  const burn = database.prepare(`UPDATE pair SET state = 'burnt' WHERE iccid = ? AND idx = ? AND change = ? AND operator = ?`);
 
   const giveOut = async (
     order: string,
@@ -137,7 +137,8 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
     post('/burnt', z.array(z.string()).max(1000), async ({ body }) => {
       for (const each of body) {
         const burnt = await readStatement('index-burnt', each, ring, name, edge.clock.now());
-        burn.run(burnt.iccid, burnt.index, burnt.change);
+        // Only whom it was released to can say so.
+        burn.run(burnt.iccid, burnt.index, burnt.change, burnt.iss);
       }
       return {};
     }),

@@ -325,7 +325,8 @@ function openConnection(
 
   socket.on('data', (chunk: Uint8Array) => {
     try {
-      receive(chunk);
+      // As a plain Uint8Array, whatever class the socket gives.
+      receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
     } catch {
       shut();
     }

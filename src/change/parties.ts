@@ -1,0 +1,54 @@
+/** Who takes part in changes, as clients; and what they tell, turned into signals for the engine. */
+import type { OperatorClient } from '../network/operator/client.ts';
+import type { OwnerClient } from '../network/owner/client.ts';
+import type { FeedEvent } from '../network/wire/feed.ts';
+import type { Signal } from './change.ts';
+import type { ChangeEngine } from './engine.ts';
+import type { ChangeStore } from './store.ts';
+
+export interface Parties {
+  owner: OwnerClient;
+  operators: Record<string, OperatorClient>;
+}
+
+/** What an operator's event means for a change. */
+function ofOperator(name: string, event: FeedEvent): Signal | undefined {
+  if (typeof event.change !== 'string') return undefined;
+  const of = { change: event.change };
+  switch (event.kind) {
+    case 'authenticated':
+      return { of, facts: { [`authenticated ${name}`]: event.at } };
+    case 'registered':
+      return { of, facts: { [`registered ${name}`]: event.at } };
+    case 'proof':
+      return { of, facts: { [`proof ${String(event.command)}`]: String(event.result) } };
+    case 'report':
+      return { of, facts: { report: String(event.last), reportAt: event.at } };
+    default:
+      return undefined;
+  }
+}
+
+/** Follows what owner and operators tell, from where the store last stood. */
+export function followParties(parties: Parties, store: ChangeStore, engine: ChangeEngine): { close(): void } {
+  const follow = (
+    feed: string,
+    from: OwnerClient | OperatorClient,
+    signalOf: (event: FeedEvent) => Signal | undefined,
+  ): { close(): void } =>
+    from.follow(store.cursor(feed), (events) => {
+      const signals = events.map(signalOf).filter((signal) => signal !== undefined);
+      engine.signal(signals, [feed, events.at(-1)!.id]);
+    });
+  const following = [
+    follow('owner', parties.owner, (event) =>
+      event.kind === 'heard'
+        ? { of: { device: String(event.device) }, facts: { [`heard ${String(event.operator)}`]: event.at } }
+        : undefined,
+    ),
+    ...Object.entries(parties.operators).map(([name, client]) =>
+      follow(`operator ${name}`, client, (event) => ofOperator(name, event)),
+    ),
+  ];
+  return { close: () => following.forEach((each) => each.close()) };
+}

@@ -1,0 +1,131 @@
+/**
+ * Card data as vendors ship it: CSV with a header line, columns as pySim and sysmocom name them (IMSI, ICCID,
+ * Ki, OPC, KIC1, KID1, MSISDN …), in any order and case. A file is taken in whole or not at all.
+ */
+import { parse } from 'csv-parse/sync';
+import { FieldError, fromHex } from '../../standards/bytes/index.ts';
+import type { KeyVault } from '../vault/vault.ts';
+import type { OperatorStore } from './store.ts';
+
+/** One card of a vendor's file, with the index of the pair it came with. */
+export interface CardDatum {
+  /** line of the file, the header being line 1 */
+  line: number;
+  imsi: string;
+  iccid: string;
+  msisdn: string;
+  /** 16 bytes */
+  ki: Uint8Array;
+  /** 16 bytes */
+  opc: Uint8Array;
+  /** AES, 16, 24 or 32 bytes each, of key set 1 */
+  kic: Uint8Array;
+  kid: Uint8Array;
+}
+
+const REQUIRED = ['imsi', 'iccid', 'msisdn', 'ki', 'opc', 'kic1', 'kid1'] as const;
+
+/** The check digit of ITU-T E.118 (Luhn) over all digits but the last. */
+function luhnHolds(digits: string): boolean {
+  let sum = 0;
+  for (let i = 0; i < digits.length; i++) {
+    const digit = Number(digits[digits.length - 1 - i]);
+    const doubled = i % 2 === 1 ? digit * 2 : digit;
+    sum += doubled > 9 ? doubled - 9 : doubled;
+  }
+  return sum % 10 === 0;
+}
+
+/**
+ * Reads a vendor's file.
+ * @param ranges IMSI prefixes that are the operator's own
+ * @throws FieldError naming line and column; a key's content is never shown
+ */
+export function parseCardData(csv: string, ranges: readonly string[]): CardDatum[] {
+  let rows: Record<string, string>[];
+  try {
+    rows = parse(csv, {
+      columns: (header: string[]) => header.map((name) => name.trim().toLowerCase()),
+      skip_empty_lines: true,
+      trim: true,
+      bom: true,
+    });
+  } catch (error) {
+    const { lines, code } = error as { lines?: number; code?: string };
+    throw new FieldError(
+      `line ${lines ?? '?'}`,
+      code ?? 'unreadable',
+      'CSV with as many columns as its header',
+    );
+  }
+  const seen = new Map<string, number>();
+  return rows.map((row, i): CardDatum => {
+    const line = i + 2;
+    const at = (column: string): string => `line ${line}, ${column}`;
+    for (const column of REQUIRED) {
+      if (!row[column])
+        throw new FieldError(at(column), row[column] === undefined ? 'no such column' : 'empty', 'a value');
+    }
+    const digits = (column: 'imsi' | 'iccid' | 'msisdn', pattern: RegExp, expected: string): string => {
+      const value = row[column]!;
+      if (!pattern.test(value)) throw new FieldError(at(column), JSON.stringify(value), expected);
+      const key = `${column} ${value}`;
+      const before = seen.get(key);
+      if (before !== undefined)
+        throw new FieldError(at(column), value, `a value of its own, not that of line ${before}`);
+      seen.set(key, line);
+      return value;
+    };
+    const secret = (column: string, lengths: readonly number[]): Uint8Array => {
+      const value = fromHex(row[column]!, at(column));
+      if (!lengths.includes(value.length)) {
+        throw new FieldError(
+          at(column),
+          `${value.length} bytes`,
+          `${lengths.join(', ')} bytes`.replace(/, (\d+ )/, ' or $1'),
+        );
+      }
+      return value;
+    };
+    const imsi = digits('imsi', /^[0-9]{6,15}$/, '6 to 15 digits');
+    if (!ranges.some((range) => imsi.startsWith(range))) {
+      throw new FieldError(
+        at('imsi'),
+        imsi,
+        `an IMSI of this operator, beginning with ${ranges.join(' or ')}`,
+      );
+    }
+    const iccid = digits('iccid', /^[0-9]{18,20}$/, '18 to 20 digits');
+    if (!luhnHolds(iccid)) throw new FieldError(at('iccid'), iccid, 'a check digit that holds (ITU-T E.118)');
+    return {
+      line,
+      imsi,
+      iccid,
+      msisdn: digits('msisdn', /^[0-9]{3,15}$/, '3 to 15 digits'),
+      ki: secret('ki', [16]),
+      opc: secret('opc', [16]),
+      kic: secret('kic1', [16, 24, 32]),
+      kid: secret('kid1', [16, 24, 32]),
+    };
+  });
+}
+
+/**
+ * Takes card data in: subscriptions ready for use, keys sealed. All or none.
+ * @throws FieldError on an IMSI, ICCID or MSISDN that is there already
+ */
+export function importCards(store: OperatorStore, vault: KeyVault, cards: readonly CardDatum[]): void {
+  store.transaction(() => {
+    for (const { line, imsi, iccid, msisdn, ki, opc, kic, kid } of cards) {
+      const taken = (column: string, value: string): FieldError =>
+        new FieldError(`line ${line}, ${column}`, value, `one that this operator does not have yet`);
+      if (store.byImsi(imsi)) throw taken('imsi', imsi);
+      if (store.byIccid(iccid)) throw taken('iccid', iccid);
+      if (store.byMsisdn(msisdn)) throw taken('msisdn', msisdn);
+      const label = `${iccid} 0`;
+      store.insert({ imsi, msisdn, iccid, state: 'ready', change: null });
+      store.update(imsi, { aka: vault.sealAka(label, { algorithm: 'milenage', k: ki, opc }), label });
+      store.putOtaKeys({ iccid, keySet: 1, ota: vault.sealOta(label, { kic, kid }), label, counter: 0 });
+    }
+  });
+}

@@ -1,0 +1,199 @@
+/** What an operator keeps: subscribers, cards, messages under way; one database, keys sealed by its vault. */
+import { DatabaseSync } from 'node:sqlite';
+
+/**
+ * reserved: numbers allocated, no keys yet · ready: the HSS can authenticate it · retired: removed, its
+ * numbers not given out again · cancelled: a change to here was undone
+ */
+export type SubscriptionState = 'reserved' | 'ready' | 'retired' | 'cancelled';
+
+export interface Subscriber {
+  imsi: string;
+  msisdn: string;
+  iccid: string;
+  imei: string | null;
+  state: SubscriptionState;
+  /** the change that brought or takes it, 16 hexadecimal digits */
+  change: string | null;
+  aka: Uint8Array | null;
+  /** what the vault bound the keys to */
+  label: string | null;
+  /** SEQ and IND of the last vector */
+  seq: number;
+  ind: number;
+  mmeHost: string | null;
+  mmeRealm: string | null;
+  /** a short message waits for it: alert the service centre when it is back */
+  waiting: boolean;
+}
+
+export interface OtaKeySet {
+  iccid: string;
+  /** key set number, 1–15 */
+  keySet: number;
+  ota: Uint8Array;
+  label: string;
+  /** last CNTR used, 0 to 2^40-1 */
+  counter: number;
+}
+
+const SCHEMA = `
+  PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
+  CREATE TABLE IF NOT EXISTS subscriber (
+    imsi TEXT PRIMARY KEY, msisdn TEXT NOT NULL UNIQUE, iccid TEXT NOT NULL, imei TEXT, state TEXT NOT NULL,
+    change TEXT, aka BLOB, label TEXT, seq INTEGER NOT NULL DEFAULT 0, ind INTEGER NOT NULL DEFAULT 0,
+    mme_host TEXT, mme_realm TEXT, waiting INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS subscriber_iccid ON subscriber (iccid);
+  CREATE UNIQUE INDEX IF NOT EXISTS one_live_subscription ON subscriber (iccid) WHERE state IN ('reserved', 'ready');
+  CREATE INDEX IF NOT EXISTS subscriber_change ON subscriber (change);
+  CREATE TABLE IF NOT EXISTS ota_key (
+    iccid TEXT NOT NULL, key_set INTEGER NOT NULL, ota BLOB NOT NULL, label TEXT NOT NULL,
+    counter INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (iccid, key_set)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS allocation (what TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS ota_message (
+    id TEXT PRIMARY KEY, change TEXT NOT NULL, command TEXT NOT NULL, iccid TEXT NOT NULL, imsi TEXT NOT NULL,
+    tar BLOB NOT NULL, apdu BLOB NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    counter INTEGER, first_counter INTEGER, due INTEGER NOT NULL, result TEXT
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS ota_due ON ota_message (due) WHERE state IN ('queued', 'sent');
+  CREATE INDEX IF NOT EXISTS ota_card ON ota_message (iccid) WHERE state IN ('queued', 'sent');
+  CREATE TABLE IF NOT EXISTS sms (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, esme TEXT NOT NULL, source TEXT NOT NULL, destination TEXT NOT NULL,
+    pid INTEGER NOT NULL, dcs INTEGER NOT NULL, udhi INTEGER NOT NULL, text BLOB NOT NULL,
+    registered INTEGER NOT NULL, state INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    submitted INTEGER NOT NULL, due INTEGER NOT NULL, expires INTEGER NOT NULL, error INTEGER
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS sms_due ON sms (due) WHERE state = 1;
+  CREATE INDEX IF NOT EXISTS sms_destination ON sms (destination) WHERE state = 1;
+`;
+
+export interface OperatorStore {
+  readonly database: DatabaseSync;
+  transaction<T>(run: () => T): T;
+  byImsi(imsi: string): Subscriber | undefined;
+  byMsisdn(msisdn: string): Subscriber | undefined;
+  byChange(change: string): Subscriber | undefined;
+  /** the live subscription of a card */
+  byIccid(iccid: string): Subscriber | undefined;
+  insert(subscriber: Pick<Subscriber, 'imsi' | 'msisdn' | 'iccid' | 'state' | 'change'>): void;
+  update(imsi: string, fields: Partial<Omit<Subscriber, 'imsi'>>): void;
+  /** SEQ and IND for the next vector, on disk when this returns; undefined if not ready. */
+  takeSqn(imsi: string): Subscriber | undefined;
+  putOtaKeys(keys: OtaKeySet): void;
+  otaKeys(iccid: string, keySet: number): OtaKeySet | undefined;
+  /** The next counter of a key set, on disk when this returns. */
+  takeCounter(iccid: string, keySet: number): number;
+  /** The next free number of a sequence, from `from` on. */
+  allocate(what: string, from: number): number;
+  close(): void;
+}
+
+const COLUMNS: Record<string, string> = { mmeHost: 'mme_host', mmeRealm: 'mme_realm' };
+
+function subscriberOf(row: Record<string, unknown>): Subscriber {
+  return {
+    imsi: String(row.imsi),
+    msisdn: String(row.msisdn),
+    iccid: String(row.iccid),
+    imei: row.imei as string | null,
+    state: row.state as SubscriptionState,
+    change: row.change as string | null,
+    aka: row.aka as Uint8Array | null,
+    label: row.label as string | null,
+    seq: Number(row.seq),
+    ind: Number(row.ind),
+    mmeHost: row.mme_host as string | null,
+    mmeRealm: row.mme_realm as string | null,
+    waiting: row.waiting === 1,
+  };
+}
+
+/** @param path a file, or `:memory:` */
+export function openOperatorStore(path: string): OperatorStore {
+  const database = new DatabaseSync(path);
+  database.exec(SCHEMA);
+  const select = (where: string) => database.prepare(`SELECT * FROM subscriber WHERE ${where}`);
+  const byImsi = select('imsi = ?');
+  const byMsisdn = select('msisdn = ?');
+  const byChange = select('change = ?');
+  const byIccid = select(`iccid = ? AND state IN ('reserved', 'ready')`);
+  const insert = database.prepare(
+    'INSERT INTO subscriber (imsi, msisdn, iccid, state, change) VALUES (?, ?, ?, ?, ?)',
+  );
+  const takeSqn = database.prepare(
+    `UPDATE subscriber SET seq = seq + 1, ind = (ind + 1) % 32 WHERE imsi = ? AND state = 'ready' RETURNING *`,
+  );
+  const putOta = database.prepare(
+    `INSERT INTO ota_key (iccid, key_set, ota, label, counter) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (iccid, key_set) DO UPDATE SET ota = excluded.ota, label = excluded.label, counter = excluded.counter`,
+  );
+  const getOta = database.prepare('SELECT * FROM ota_key WHERE iccid = ? AND key_set = ?');
+  const takeCounter = database.prepare(
+    'UPDATE ota_key SET counter = counter + 1 WHERE iccid = ? AND key_set = ? RETURNING counter',
+  );
+  const allocate = database.prepare(
+    `INSERT INTO allocation (what, next) VALUES (?, ? + 1)
+     ON CONFLICT (what) DO UPDATE SET next = next + 1 RETURNING next - 1 AS got`,
+  );
+  const updates = new Map<string, ReturnType<DatabaseSync['prepare']>>();
+  const one = (row: Record<string, unknown> | undefined): Subscriber | undefined => row && subscriberOf(row);
+  return {
+    database,
+    transaction(run) {
+      database.exec('BEGIN IMMEDIATE');
+      try {
+        const result = run();
+        database.exec('COMMIT');
+        return result;
+      } catch (error) {
+        database.exec('ROLLBACK');
+        throw error;
+      }
+    },
+    byImsi: (imsi) => one(byImsi.get(imsi)),
+    byMsisdn: (msisdn) => one(byMsisdn.get(msisdn)),
+    byChange: (change) => one(byChange.get(change)),
+    byIccid: (iccid) => one(byIccid.get(iccid)),
+    insert: (each) => void insert.run(each.imsi, each.msisdn, each.iccid, each.state, each.change),
+    update(imsi, fields) {
+      const names = Object.keys(fields) as (keyof typeof fields)[];
+      const key = names.join(',');
+      let statement = updates.get(key);
+      if (!statement) {
+        statement = database.prepare(
+          `UPDATE subscriber SET ${names.map((name) => `${COLUMNS[name] ?? name} = ?`).join(', ')} WHERE imsi = ?`,
+        );
+        updates.set(key, statement);
+      }
+      const values = names.map((name) => {
+        const value = fields[name];
+        return typeof value === 'boolean' ? Number(value) : (value ?? null);
+      });
+      statement.run(...values, imsi);
+    },
+    takeSqn: (imsi) => one(takeSqn.get(imsi)),
+    putOtaKeys: ({ iccid, keySet, ota, label, counter }) =>
+      void putOta.run(iccid, keySet, ota, label, counter),
+    otaKeys(iccid, keySet) {
+      const row = getOta.get(iccid, keySet);
+      return (
+        row && {
+          iccid,
+          keySet,
+          ota: row.ota as Uint8Array,
+          label: String(row.label),
+          counter: Number(row.counter),
+        }
+      );
+    },
+    takeCounter(iccid, keySet) {
+      const row = takeCounter.get(iccid, keySet);
+      if (!row) throw new Error(`no OTA key set ${keySet} for card ${iccid}`);
+      return Number(row.counter);
+    },
+    allocate: (what, from) => Number(allocate.get(what, from)!.got),
+    close: () => database.close(),
+  };
+}
