@@ -12,6 +12,8 @@ export interface AvpType<T> {
   readonly mandatory: boolean;
   /** the specification's name of the type */
   readonly type: string;
+  /** of a Grouped AVP whose content the dictionary knows */
+  readonly members?: Members;
   encode(value: T): Uint8Array;
   /** @throws DecodeError */
   decode(data: Uint8Array): T;
@@ -37,8 +39,18 @@ function define<T>(
   type: string,
   encode: (value: T) => Uint8Array,
   decode: (data: Uint8Array) => T,
+  members?: Members,
 ): AvpType<T> {
-  const avp: AvpType<T> = { name, code, vendor, mandatory, type, encode, decode };
+  const avp: AvpType<T> = {
+    name,
+    code,
+    vendor,
+    mandatory,
+    type,
+    ...(members ? { members } : {}),
+    encode,
+    decode,
+  };
   known.set(keyOf(code, vendor), avp as AvpType<unknown>);
   return avp;
 }
@@ -366,6 +378,7 @@ export const grouped = <M extends Members>(
       return out.done();
     },
     (data) => decodeMembers(members, readAvps(data), name),
+    members,
   );
 
 /** Failed-AVP: whole AVPs of any kind. */
