@@ -29,7 +29,7 @@ export interface Endpoint {
 }
 
 /** What a socket speaks; names the registered port in a capture. */
-export type Service = 'gsmtap' | 'diameter' | 'smpp' | 'http';
+export type Service = 'gsmtap' | 'diameter' | 'smpp' | 'http' | 'vpcd';
 
 export interface Listener {
   readonly endpoint: Endpoint;
@@ -61,6 +61,16 @@ export interface Sockets {
 export interface Random {
   /** `length` unpredictable bytes. */
   bytes(length: number): Uint8Array;
+}
+
+/** The few things that keeping a file safe asks of a disk. */
+export interface Disk {
+  read(path: string): string;
+  /** Creates a file that only its owner may read, writes it, and returns when the disk has it. */
+  write(path: string, text: string): void;
+  /** Puts one file in the place of another, at once, and returns when the disk knows. */
+  replace(from: string, to: string): void;
+  remove(path: string): void;
 }
 
 /** The edge that a role or a device is given. */

@@ -1,8 +1,10 @@
 /** The edge as the machine gives it: the wall clock, the system's sockets and random bytes. */
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import type { Clock, Datagrams, Edge, Endpoint, Listener, Random, Service, Sockets } from './index.ts';
+import { dirname } from 'node:path';
+import type { Clock, Datagrams, Disk, Edge, Endpoint, Listener, Random, Service, Sockets } from './index.ts';
 
 export const realClock: Clock = {
   now: () => Date.now(),
@@ -65,6 +67,29 @@ export const realSockets: Sockets = {
       });
     });
   },
+};
+
+export const realDisk: Disk = {
+  read: (path) => readFileSync(path, 'utf8'),
+  write(path, text) {
+    const file = openSync(path, 'wx', 0o600);
+    try {
+      writeFileSync(file, text);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  },
+  replace(from, to) {
+    renameSync(from, to);
+    const folder = openSync(dirname(to), 'r');
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+  },
+  remove: (path) => unlinkSync(path),
 };
 
 export const realEdge: Edge = { clock: realClock, sockets: realSockets, random: realRandom };
