@@ -63,12 +63,14 @@ export class VirtualClock implements Clock {
       }
       if (++quiet < QUIET_TURNS) continue;
       quiet = 0;
-      const first = this.#pop();
-      if (!first) return done();
-      this.#now = Math.max(this.#now, first.at);
-      first.run?.();
+      const next = this.#next();
+      if (!next) return done();
+      this.#now = Math.max(this.#now, next.at);
       // All timers of the same instant fire together, as they would on one machine.
-      while (this.#heap[0] && this.#heap[0].at <= this.#now) this.#pop()!.run?.();
+      for (let due: Entry | undefined = next; due && due.at <= this.#now; due = this.#next()) {
+        this.#pop();
+        due.run?.();
+      }
     }
     return true;
   }
@@ -89,26 +91,26 @@ export class VirtualClock implements Clock {
     heap[i] = entry;
   }
 
-  /** The next entry that was not called off. */
-  #pop(): Entry | undefined {
+  /** The first entry that was not called off; it stays where it is. */
+  #next(): Entry | undefined {
+    while (this.#heap[0] && !this.#heap[0].run) this.#pop();
+    return this.#heap[0];
+  }
+
+  /** Takes the first entry away. */
+  #pop(): void {
     const heap = this.#heap;
+    const last = heap.pop();
+    if (!last || heap.length === 0) return;
+    let i = 0;
     for (;;) {
-      const first = heap[0];
-      const last = heap.pop();
-      if (!first || !last) return undefined;
-      if (heap.length > 0) {
-        let i = 0;
-        for (;;) {
-          let child = 2 * i + 1;
-          if (child >= heap.length) break;
-          if (child + 1 < heap.length && this.#before(heap[child + 1]!, heap[child]!)) child++;
-          if (!this.#before(heap[child]!, last)) break;
-          heap[i] = heap[child]!;
-          i = child;
-        }
-        heap[i] = last;
-      }
-      if (first.run) return first;
+      let child = 2 * i + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && this.#before(heap[child + 1]!, heap[child]!)) child++;
+      if (!this.#before(heap[child]!, last)) break;
+      heap[i] = heap[child]!;
+      i = child;
     }
+    heap[i] = last;
   }
 }

@@ -196,9 +196,11 @@ export function createKiListMethod(options: KiListOptions): ChangeMethod {
 
   /** A card on trial that is back at A; one that never reached B may only be slow to leave. */
   const fellBack = ({ facts, from: source, to: target }: Change): string | undefined => {
-    if (facts.report !== undefined && facts.report !== 'none') return `the card fell back: ${String(facts.report)}`;
+    if (facts.report !== undefined && facts.report !== 'none')
+      return `the card fell back: ${String(facts.report)}`;
     const atB = at(facts, `authenticated ${target}`);
-    if (atB > 0 && at(facts, `authenticated ${source}`) > atB) return 'the device is back at the old operator';
+    if (atB > 0 && at(facts, `authenticated ${source}`) > atB)
+      return 'the device is back at the old operator';
     return undefined;
   };
 

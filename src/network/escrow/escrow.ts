@@ -3,6 +3,7 @@
  * operator that A's release and the owner's order name, again and again to it, and to nobody else for ever.
  */
 import { DatabaseSync } from 'node:sqlite';
+import type { JWK } from 'jose';
 import { z } from 'zod';
 import type { Edge, Endpoint } from '../../edge/index.ts';
 import type { SubscriberKey } from '../../standards/aka/index.ts';
@@ -35,7 +36,7 @@ export interface EscrowOptions {
   /** whose statements count */
   ring: KeyRing;
   /** operators' vault keys, to which pairs are wrapped */
-  vaults: Record<string, KeyRing[string]>;
+  vaults: Record<string, JWK>;
   onError?: (error: unknown) => void;
 }
 
@@ -62,7 +63,9 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
   const release = database.prepare(
     `UPDATE pair SET state = 'released', operator = ?, change = ? WHERE iccid = ? AND idx = ? AND state = 'kept'`,
   );
-  const burn = database.prepare(`UPDATE pair SET state = 'burnt' WHERE iccid = ? AND idx = ? AND change = ? AND operator = ?`);
+  const burn = database.prepare(
+    `UPDATE pair SET state = 'burnt' WHERE iccid = ? AND idx = ? AND change = ? AND operator = ?`,
+  );
 
   const giveOut = async (
     order: string,

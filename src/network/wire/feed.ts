@@ -54,7 +54,7 @@ export function createFeed(database: DatabaseSync, clock: Clock): Feed {
       if (events.length === 0) {
         let stop: () => void = () => undefined;
         await Promise.race([
-          gone,
+          gone(),
           new Promise<void>((resolve) => {
             waiting.push(resolve);
             const timer = clock.after(LONG_POLL, resolve);

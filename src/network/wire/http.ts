@@ -30,7 +30,7 @@ export interface RouteRequest<Body> {
   query: Record<string, string>;
   body: Body;
   /** settles when the caller hung up or the server closes: a long poll ends */
-  gone: Promise<void>;
+  gone(): Promise<void>;
 }
 
 export interface Route {
@@ -105,10 +105,8 @@ export async function serveApi(
           params: request.params as Record<string, string>,
           query: request.query as Record<string, string>,
           body,
-          gone: Promise.race([
-            closed,
-            new Promise<void>((resolve) => request.raw.socket.once('close', () => resolve())),
-          ]),
+          gone: () =>
+            Promise.race([closed, new Promise<void>((resolve) => reply.raw.once('close', () => resolve()))]),
         });
         return reply.send(answer ?? {});
       },

@@ -46,8 +46,15 @@ const schemas = { order: orderSchema, 'index-release': indexReleaseSchema, 'inde
 export type StatementKind = keyof typeof schemas;
 export type Statement<Kind extends StatementKind> = z.infer<(typeof schemas)[Kind]>;
 
-/** Public keys of those whose word counts, by name; a name may be revoked by leaving it out. */
-export type KeyRing = Record<string, JWK>;
+/** Those whose word counts, by name, and as what; a name is revoked by leaving it out. */
+export type KeyRing = Record<string, { role: 'owner' | 'operator'; key: JWK }>;
+
+/** Who may say what: an operator cannot order, an owner cannot release. */
+const SPEAKERS: Record<StatementKind, KeyRing[string]['role']> = {
+  order: 'owner',
+  'index-release': 'operator',
+  'index-burnt': 'operator',
+};
 
 export interface Signer {
   readonly name: string;
@@ -93,10 +100,11 @@ export async function readStatement<Kind extends StatementKind>(
   const checked = schemas[kind].safeParse(payload);
   if (!checked.success) throw refuse(checked.error.issues[0]?.message ?? 'not as its schema');
   const statement = checked.data as Statement<Kind>;
-  const jwk = ring[statement.iss];
-  if (!jwk) throw refuse(`signed by ${statement.iss}, whose word does not count here`);
+  const speaker = ring[statement.iss];
+  if (speaker?.role !== SPEAKERS[kind])
+    throw refuse(`signed by ${statement.iss}, whose word does not count for it`);
   try {
-    await compactVerify(jws, await importJWK(jwk, 'EdDSA'), { algorithms: ['EdDSA'] });
+    await compactVerify(jws, await importJWK(speaker.key, 'EdDSA'), { algorithms: ['EdDSA'] });
   } catch {
     throw refuse(`the signature is not ${statement.iss}'s`);
   }

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { importCards, parseCardData } from '../../../src/network/operator/card-data.ts';
+import { openOperatorStore } from '../../../src/network/operator/store.ts';
+import { createSoftwareVault } from '../../../src/network/vault/software.ts';
+import { FieldError, toHex } from '../../../src/standards/bytes/index.ts';
+import { seededRandom } from '../../../src/lab/random.ts';
+
+const HEADER = 'ICCID,IMSI,MSISDN,Ki,OPC,KIC1,KID1';
+const key = (digit: string): string => digit.repeat(32);
+const row = (
+  changes: Partial<Record<'iccid' | 'imsi' | 'msisdn' | 'ki' | 'opc' | 'kic' | 'kid', string>> = {},
+): string =>
+  [
+    changes.iccid ?? '8988211000000000011',
+    changes.imsi ?? '001010000000001',
+    changes.msisdn ?? '99901000001',
+    changes.ki ?? key('a'),
+    changes.opc ?? key('b'),
+    changes.kic ?? key('c'),
+    changes.kid ?? key('d'),
+  ].join(',');
+const second = { iccid: '8988211000000000029', imsi: '001010000000002', msisdn: '99901000002' };
+
+const refused = (csv: string, message: RegExp): void => {
+  assert.throws(
+    () => parseCardData(csv, ['00101']),
+    (error: unknown) => {
+      assert.ok(error instanceof FieldError);
+      assert.match(error.message, message);
+      for (const digit of 'abcd') assert.ok(!error.message.includes(digit.repeat(8)), 'a key is shown');
+      return true;
+    },
+  );
+};
+
+test('columns in any order and case, other columns left alone', () => {
+  const csv =
+    `imsi;x\n`.replace(';x\n', ',Name,ki,opc,iccid,msisdn,kic1,kid1\n') +
+    [
+      '001010000000001',
+      'n',
+      key('a'),
+      key('b'),
+      '8988211000000000011',
+      '99901000001',
+      key('c'),
+      key('d'),
+    ].join(',');
+  const [card] = parseCardData(csv, ['00101']);
+  assert.equal(card!.imsi, '001010000000001');
+  assert.equal(toHex(card!.ki), key('a'));
+  assert.equal(card!.line, 2);
+});
+
+test('what is wrong is named by line and column, and keys are not shown', () => {
+  refused(`${HEADER}\n${row({ ki: 'aa'.repeat(15) })}`, /^line 2, ki: 15 bytes, expected 16 bytes$/);
+  refused(
+    `${HEADER}\n${row({ opc: `${'b'.repeat(31)}z` })}`,
+    /^line 2, opc: a character that is not hexadecimal/,
+  );
+  refused(`${HEADER}\n${row({ kid: 'dd'.repeat(8) })}`, /^line 2, kid1: 8 bytes, expected 16/);
+  refused(
+    `${HEADER}\n${row()}\n${row({ ...second, iccid: '8988211000000000011' })}`,
+    /^line 3, iccid: 8988211000000000011, .*line 2$/,
+  );
+  refused(
+    `${HEADER}\n${row({ imsi: '001020000000001' })}`,
+    /^line 2, imsi: 001020000000001, expected an IMSI of this operator, beginning with 00101$/,
+  );
+  refused(`${HEADER}\n${row({ iccid: '8988211000000000012' })}`, /^line 2, iccid: .*check digit/);
+  refused(`${HEADER}\n${row({ msisdn: '' })}`, /^line 2, msisdn: empty/);
+  refused(`ICCID,IMSI\n8988211000000000011,001010000000001`, /^line 2, msisdn: no such column/);
+  refused(`${HEADER}\n1,2,3`, /^line \d+: .*columns/);
+});
+
+test('a file is taken in whole or not at all, and keys lie sealed', async () => {
+  const store = openOperatorStore(':memory:');
+  const vault = await createSoftwareVault({
+    keyEncryptionKey: new Uint8Array(32),
+    random: seededRandom(1, 'vault'),
+  });
+  importCards(store, vault, parseCardData(`${HEADER}\n${row()}`, ['00101']));
+  const again = parseCardData(
+    `${HEADER}\n${row(second)}\n${row({ iccid: '8988211000000000037', msisdn: '99901000003' })}`,
+    ['00101'],
+  );
+  assert.throws(
+    () => importCards(store, vault, again),
+    /^FieldError: line 3, imsi: 001010000000001, expected one that this operator does not have yet$/,
+  );
+  assert.equal(store.byImsi(second.imsi), undefined, 'the good line before the bad one is not kept');
+  const subscriber = store.byImsi('001010000000001')!;
+  assert.equal(subscriber.state, 'ready');
+  assert.ok(!toHex(subscriber.aka!).includes(key('a')));
+  assert.ok(!Buffer.from(subscriber.aka!).toString('latin1').includes(key('a')));
+  store.close();
+});
