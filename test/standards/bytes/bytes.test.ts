@@ -67,6 +67,9 @@ test('writer: what it wrote, the reader reads', () => {
   );
   const grown = new Writer(1);
   for (let i = 0; i < 300; i++) grown.u8(i);
-  assert.deepEqual([...grown.done()], [...Array(300).keys()].map((i) => i & 0xff));
+  assert.deepEqual(
+    [...grown.done()],
+    [...Array(300).keys()].map((i) => i & 0xff),
+  );
   assert.ok(equal(concat(fromHex('01'), new Uint8Array(), fromHex('02')), fromHex('0102')));
 });
