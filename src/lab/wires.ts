@@ -30,7 +30,10 @@ const PORTS: Partial<Record<Service, number>> = { gsmtap: 4729, diameter: 3868, 
 interface Pair {
   client: Socket | undefined;
   server: Socket | undefined;
+  /** not waited for any more: given up, or frozen on purpose */
   failed: boolean;
+  /** the view whose listener took it */
+  listener?: Sockets;
 }
 
 export class Wires {
@@ -46,6 +49,8 @@ export class Wires {
   #seen = -1;
   /** who owns a port on this machine */
   readonly #owners = new Map<string, WireEnd>();
+  /** views that hear nothing for now, though their connections stand */
+  readonly #frozen = new Set<Sockets>();
   lost = 0;
 
   constructor(tap?: Tap) {
@@ -56,8 +61,8 @@ export class Wires {
   inFlight(): number {
     let count = this.#connecting + this.#datagrams;
     let progress = this.#moved;
-    for (const { client, server, failed } of this.#pairs.values()) {
-      if (failed) continue;
+    for (const { client, server, failed, listener } of this.#pairs.values()) {
+      if (failed || (listener && this.#frozen.has(listener))) continue;
       if (!client || !server) {
         count++;
         continue;
@@ -103,22 +108,36 @@ export class Wires {
       this.#pairs.delete(port);
   }
 
+  /** A view's listeners read nothing from now on, as if their process hung; or they read again. */
+  freeze(view: Sockets, frozen: boolean): void {
+    if (frozen) this.#frozen.add(view);
+    else this.#frozen.delete(view);
+    for (const { server, listener } of this.#pairs.values()) {
+      if (listener !== view || !server) continue;
+      if (frozen) server.pause();
+      else server.resume();
+    }
+  }
+
   /** The sockets of one role, at `address` in the capture. */
   of(address: string): Sockets {
     const end = (service: Service): WireEnd => ({ address, port: PORTS[service] ?? 0 });
-    return {
+    const view: Sockets = {
       listen: async (service, at, accept) => {
         const listener = await realSockets.listen(service, at, (socket) => {
           const port = socket.remotePort ?? 0;
           const pair = this.#pair(port);
           pair.server = socket;
+          pair.listener = view;
           this.#moved++;
           socket.once('close', () => this.#closed(port));
+          // An HTTP server reads below the stream's events; its answers are seen at the client.
           if (this.#tap && service !== 'http') {
             const client = this.#owners.get(`tcp ${port}`) ?? { address: '0.0.0.0', port };
             socket.on('data', (bytes: Uint8Array) => this.#tap!(service, 'tcp', client, end(service), bytes));
           }
           accept(socket);
+          if (this.#frozen.has(view)) socket.pause();
         });
         this.#owners.set(`tcp ${listener.endpoint.port}`, end(service));
         return listener;
@@ -141,7 +160,7 @@ export class Wires {
           socket.once('close', () => this.#closed(port));
         });
         socket.once('close', settled);
-        if (this.#tap && service !== 'http') {
+        if (this.#tap) {
           socket.on('data', (bytes: Uint8Array) => {
             const server = this.#owners.get(`tcp ${to.port}`) ?? { address: to.host, port: to.port };
             this.#tap!(service, 'tcp', server, { address, port: socket.localPort ?? 0 }, bytes);
@@ -183,5 +202,6 @@ export class Wires {
         };
       },
     };
+    return view;
   }
 }

@@ -1,0 +1,120 @@
+/** `rehome lab`: a whole world on this machine, told as it happens. */
+import { Command } from 'commander';
+import { FieldError } from '../standards/bytes/index.ts';
+import { FAULT_NAMES, parseFaults } from '../lab/faults.ts';
+import { runLab, type LabLine, type LabResult } from '../lab/lab.ts';
+
+const MOST_DEVICES = 10_000;
+
+function whole(field: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (!/^[0-9]+$/.test(text) || value < least || value > most) {
+    throw new FieldError(field, JSON.stringify(text), `a whole number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+const list = (text: string): string[] => text.split(',').map((each) => each.trim());
+
+/** Virtual time as hours, minutes and seconds. */
+function clockOf(seconds: number): string {
+  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60];
+  return parts.map((part) => String(part).padStart(2, '0')).join(':');
+}
+
+const WORDS: Record<string, string> = {
+  done: 'moved to B',
+  rolledBack: 'rolled back, lives on A',
+  awaitingVisit: 'awaits a visit',
+};
+
+function table(result: LabResult): string {
+  const head = [
+    'alternative',
+    'devices',
+    'moved',
+    'rolled back',
+    'awaiting visit',
+    'stranded',
+    'SMS/device',
+    'air bytes/device',
+  ];
+  const rows = Object.entries(result.alternatives).map(([name, each]) => [
+    name,
+    each.devices,
+    each.moved,
+    each.rolledBack,
+    each.awaitingVisit,
+    each.stranded,
+    each.smsPerDevice,
+    each.airBytesPerDevice,
+  ]);
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => String(row[i]).length)));
+  const line = (cells: readonly (string | number)[]): string =>
+    cells
+      .map((cell, i) => (i === 0 ? String(cell).padEnd(widths[i]!) : String(cell).padStart(widths[i]!)))
+      .join('  ');
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}
+
+interface LabFlags {
+  alternative: string;
+  devices: string;
+  seed: string;
+  fault?: string;
+  pcap?: string;
+  json?: boolean;
+}
+
+export function labCommand(): Command {
+  return new Command('lab')
+    .description('a fleet with real cards is moved from one operator to another, on this machine')
+    .option('--alternative <names>', 'which alternatives of TR 33.812; 3b so far', '3b')
+    .option('--devices <n>', 'how many devices', '20')
+    .option('--fault <names>', `what goes wrong: ${FAULT_NAMES.join(', ')}`)
+    .option('--seed <n>', 'what decides keys and chance', '1')
+    .option('--pcap <file>', 'write every message to a capture (pcapng)')
+    .option('--json', 'one JSON document on standard output, all else on standard error')
+    .action(async (flags: LabFlags) => {
+      const alternatives = list(flags.alternative);
+      if (alternatives.length !== 1 || (alternatives[0] !== '3b' && alternatives[0] !== 'all')) {
+        throw new FieldError('--alternative', JSON.stringify(flags.alternative), '3b or all');
+      }
+      const devices = whole('--devices', flags.devices, 1, MOST_DEVICES);
+      const seed = whole('--seed', flags.seed, 0, 2 ** 31);
+      const faults = parseFaults(flags.fault === undefined ? [] : list(flags.fault));
+      const say = flags.json ? console.error : console.log;
+      const tell = (line: LabLine): void => {
+        const time = clockOf(line.at);
+        if (line.type === 'stage') {
+          say(`${time}  ${line.text}`);
+        } else {
+          const count = `${line.ended}/${line.devices}`;
+          const why = line.why === undefined ? '' : ` (${line.why})`;
+          say(`${time}  ${line.device.padEnd(12)} ${WORDS[line.state] ?? line.state}${why}  ${count}`);
+        }
+      };
+      const { result, complete } = await runLab({
+        alternatives: ['3b'],
+        devices,
+        seed,
+        faults,
+        ...(flags.pcap === undefined ? {} : { pcap: flags.pcap }),
+        tell,
+      });
+      if (flags.json) {
+        console.log(JSON.stringify(result));
+      } else {
+        console.log(`\n${table(result)}\n`);
+        console.log(
+          `${result.from} → ${result.to}: ${result.moved} of ${result.devices} moved in ${result.seconds} s, ` +
+            `stranded ${result.stranded}`,
+        );
+        if (flags.pcap !== undefined) console.log(`capture: ${flags.pcap}`);
+        console.log(
+          'Radio, card silicon and time are simulated; messages, sockets, ciphers and cards’ logic are not.',
+        );
+      }
+      if (!complete) process.exitCode = 1;
+    });
+}
