@@ -52,6 +52,8 @@ export function createChangeEngine({ clock, store, methods, observe }: EngineOpt
     }
     const settled: Settled = {
       id: claimed.id,
+      from: claimed.step,
+      attempt: claimed.attempt,
       step: claimed.step,
       fresh: false,
       due: now,
@@ -101,7 +103,7 @@ export function createChangeEngine({ clock, store, methods, observe }: EngineOpt
     return settled;
   };
 
-  const runBatch = async (batch: readonly Claimed[]): Promise<void> => {
+  const runBatch = async (batch: readonly Claimed[]): Promise<Settled[]> => {
     const { alternative, step } = batch[0]!;
     const method = byAlternative.get(alternative);
     const now = clock.now();
@@ -119,22 +121,19 @@ export function createChangeEngine({ clock, store, methods, observe }: EngineOpt
       outcomes = changes.map(() => ({ go: 'retry', why }));
     }
     const settledAt = clock.now();
-    store.settle(
-      batch.map((claimed, i) =>
-        settleOf(claimed, changes[i]!.overdue, outcomes[i] ?? { go: 'retry', why: 'no outcome' }, settledAt),
-      ),
-      settledAt,
+    return batch.map((claimed, i) =>
+      settleOf(claimed, changes[i]!.overdue, outcomes[i] ?? { go: 'retry', why: 'no outcome' }, settledAt),
     );
   };
 
   const drain = async (): Promise<void> => {
     do {
       again = false;
-      for (;;) {
-        const claimed = closed ? [] : store.claim(clock.now());
-        if (claimed.length === 0) break;
+      let claimed = store.turn([], clock.now());
+      while (claimed.length > 0) {
         const groups = Map.groupBy(claimed, (each) => `${each.alternative} ${each.step}`);
-        await Promise.all([...groups.values()].map(runBatch));
+        const settled = (await Promise.all([...groups.values()].map(runBatch))).flat();
+        claimed = store.turn(settled, clock.now());
       }
     } while (again && !closed);
   };
