@@ -1,5 +1,5 @@
 /** The modem: one card, one radio, one queue in which everything happens, one thing after the other. */
-import type { Datagrams, Edge, Endpoint } from '../../edge/index.ts';
+import type { Edge, Endpoint } from '../../edge/index.ts';
 import { DecodeError } from '../../standards/bytes/index.ts';
 import { GSMTAP_LTE_NAS, GSMTAP_NAS, decodeGsmtap, encodeGsmtap } from '../../standards/gsmtap/index.ts';
 import { isProtected } from '../../standards/nas/index.ts';
@@ -55,8 +55,10 @@ export interface ModemState {
 }
 
 export interface Modem {
+  /** of its UDP socket */
+  readonly endpoint: Endpoint;
   readonly state: ModemState;
-  /** Powers card and radio and begins to register. Rejects if the socket cannot be bound. */
+  /** Powers card and radio; resolves when the card was read and the first attach is on its way. */
   powerOn(): Promise<void>;
   /** Abruptly, as if the battery fell out: no word to network or card, which lose power in what they do. */
   powerOff(): Promise<void>;
@@ -64,16 +66,17 @@ export interface Modem {
   close(): Promise<void>;
 }
 
-export function createModem(options: ModemOptions): Modem {
+/** Binds the modem's socket; it is off until powered on. Rejects if the socket cannot be bound. */
+export async function createModem(options: ModemOptions): Promise<Modem> {
   const { edge, imei, cells } = options;
   const scale = options.timerScale ?? 1;
   if (!/^[0-9]{15}$/.test(imei)) throw new Error(`imei: ${JSON.stringify(imei)}, expected 15 digits`);
 
   const observe = (event: ModemEvent): void => options.observe?.(event);
-  let socket: Datagrams | undefined;
   /** 0: off; grows with each power on, so that work of an earlier life is dropped */
   let life = 0;
   let lives = 0;
+  let open = true;
   let iccid: string | undefined;
   let aid: Uint8Array | undefined;
   let beats = 0;
@@ -140,7 +143,7 @@ export function createModem(options: ModemOptions): Modem {
     send(message, cell) {
       const subType = isProtected(message) ? GSMTAP_NAS.protected : GSMTAP_NAS.plain;
       const packet = encodeGsmtap({ type: GSMTAP_LTE_NAS, subType, uplink: true, payload: message });
-      socket?.send(packet, cell.endpoint);
+      socket.send(packet, cell.endpoint);
     },
     authenticate: (rand, autn) => card.authenticate(rand, autn),
     storeLocation: (usim) => storeLocation(card, usim),
@@ -260,7 +263,10 @@ export function createModem(options: ModemOptions): Modem {
     });
   }
 
+  const socket = await edge.sockets.bind('gsmtap', options.bind, receive);
+
   return {
+    endpoint: socket.endpoint,
     get state() {
       const { usim, cell } = emm;
       return {
@@ -271,9 +277,8 @@ export function createModem(options: ModemOptions): Modem {
       };
     },
     async powerOn() {
-      if (life !== 0) return;
+      if (life !== 0 || !open) return;
       life = ++lives;
-      socket ??= await edge.sockets.bind('gsmtap', options.bind, receive);
       await enqueue(async () => {
         await card.reset();
         await start();
@@ -297,8 +302,8 @@ export function createModem(options: ModemOptions): Modem {
         stop();
         await options.card.powerOff().catch(() => undefined);
       }
-      socket?.close();
-      socket = undefined;
+      if (open) socket.close();
+      open = false;
     },
   };
 }
