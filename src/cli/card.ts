@@ -1,0 +1,211 @@
+/** `rehome card`: makes cards, puts them into a PC/SC reader, says what is on them. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import {
+  checkCardFile,
+  createCard,
+  createCardFile,
+  fileStore,
+  formatFile,
+  parseCardFile,
+  serveVpcd,
+  stateOf,
+  writeWhole,
+  type CardFile,
+  type NewCardOptions,
+} from '../device/uicc/index.ts';
+import type { Disk } from '../edge/index.ts';
+import { realDisk, realRandom, realSockets } from '../edge/real.ts';
+import { FieldError } from '../standards/bytes/index.ts';
+import { readJson } from './json.ts';
+
+/** A whole number of the command line. */
+const whole =
+  (option: string) =>
+  (text: string): number => {
+    if (!/^[0-9]+$/.test(text)) throw new FieldError(option, JSON.stringify(text), 'a whole number');
+    return Number(text);
+  };
+
+/** Says of which file an error speaks. */
+function inFile<T>(path: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof FieldError)
+      throw new FieldError(`${path}: ${error.field}`, error.value, error.expected);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== undefined)
+      throw new FieldError(path, code === 'ENOENT' ? 'no such file' : code, 'a card file');
+    throw error;
+  }
+}
+
+interface NewOptions extends NewCardOptions {
+  out: string;
+  from?: string;
+  force?: true;
+}
+
+async function make(options: NewOptions): Promise<void> {
+  const { out, from, force, ...wanted } = options;
+  let file: CardFile;
+  if (from === undefined) {
+    file = createCardFile(wanted, realRandom);
+  } else {
+    const [first] = Object.keys(wanted);
+    if (first !== undefined) throw new FieldError(`--${first}`, 'given with --from', 'one of the two');
+    file =
+      from === '-'
+        ? checkCardFile(await readJson(process.stdin))
+        : inFile(from, () => parseCardFile(realDisk.read(from)));
+  }
+  const text = formatFile(file);
+  if (force) writeWhole(realDisk, out, text);
+  else create(realDisk, out, text);
+  console.error(`card ${file.iccid}, IMSI ${file.usim.imsi}, written to ${out}; it holds the card's keys`);
+}
+
+/** Writes a file that is not there yet: a card's keys are not made twice. */
+function create(disk: Disk, path: string, text: string): void {
+  try {
+    disk.write(path, text);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') throw new FieldError('--out', `${path} exists`, 'a new file, or --force');
+    if (code !== undefined) throw new FieldError('--out', `${path}: ${code}`, 'a file that can be written');
+    throw error;
+  }
+}
+
+/** HOST:PORT, the host in brackets if it has colons. */
+function endpoint(text: string): { host: string; port: number } {
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:]+)):([0-9]{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  const host = bracketed ?? plain;
+  if (host === undefined || port < 1 || port > 65535) {
+    throw new FieldError('--vpcd', JSON.stringify(text), 'HOST:PORT');
+  }
+  return { host, port };
+}
+
+async function serve(options: { card: string; vpcd: string }): Promise<void> {
+  const to = endpoint(options.vpcd);
+  const store = fileStore(realDisk, options.card);
+  const card = inFile(options.card, () => createCard({ store }));
+  const link = serveVpcd(realSockets, to, card);
+  let stopping = false;
+  const stop = (): void => {
+    stopping = true;
+    link.close();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  try {
+    await link.connected;
+    console.log(`card ${card.state.iccid} is in the reader at ${to.host}:${to.port}`);
+    await link.closed;
+    if (!stopping) throw new Error(`the reader at ${to.host}:${to.port} went away`);
+  } catch (error) {
+    if (!stopping) throw error;
+  } finally {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+  }
+}
+
+/** What of a card is not secret. */
+function publicPart(file: CardFile): Record<string, unknown> {
+  const { usim, keyList } = file;
+  return {
+    iccid: file.iccid,
+    usim: {
+      imsi: usim.imsi,
+      mncLength: usim.mncLength,
+      algorithm: usim.algorithm,
+      ...(usim.msisdn !== undefined && { msisdn: usim.msisdn }),
+      ...(usim.spn !== undefined && { spn: usim.spn }),
+      ...(usim.serviceCentre !== undefined && { serviceCentre: usim.serviceCentre }),
+      ...(usim.apn !== undefined && { apn: usim.apn }),
+    },
+    pin1Enabled: file.pinStatus?.pin1?.enabled ?? false,
+    ...(file.ota && {
+      keySets: file.ota.keySets.map(({ number, algorithm, counter }) => ({
+        number,
+        algorithm,
+        counter: counter ?? 0,
+      })),
+    }),
+    ...(keyList && {
+      keyList: {
+        pairs: keyList.pairs.map(({ index, state }) => ({ index, state })),
+        state: keyList.trial ? 'trial' : keyList.armed === undefined ? 'home' : 'armed',
+        next: keyList.next,
+        last: keyList.last ?? 'none',
+      },
+    }),
+  };
+}
+
+function read(options: { card: string; json?: true }): void {
+  const file = inFile(options.card, () => {
+    const parsed = parseCardFile(realDisk.read(options.card));
+    stateOf(parsed);
+    return parsed;
+  });
+  const shown = publicPart(file);
+  if (options.json) {
+    console.log(JSON.stringify(shown));
+    return;
+  }
+  const { usim, keyList } = file;
+  console.log(`ICCID            ${file.iccid}`);
+  console.log(`IMSI             ${usim.imsi} (MNC of ${usim.mncLength} digits)`);
+  if (usim.msisdn !== undefined) console.log(`MSISDN           +${usim.msisdn}`);
+  if (usim.spn !== undefined) console.log(`Operator         ${usim.spn}`);
+  if (usim.serviceCentre !== undefined) console.log(`Service centre   +${usim.serviceCentre}`);
+  if (usim.apn !== undefined) console.log(`APN              ${usim.apn}`);
+  console.log(`Authentication   ${usim.algorithm}`);
+  for (const set of file.ota?.keySets ?? []) {
+    console.log(`OTA key set ${String(set.number).padEnd(5)}${set.algorithm}, counter ${set.counter ?? 0}`);
+  }
+  if (keyList) {
+    const { state } = (shown as { keyList: { state: string } }).keyList;
+    console.log(`Key list         ${state}, ${keyList.pairs.length} pairs, next ${keyList.next}`);
+    for (const { index, state } of keyList.pairs) console.log(`  pair ${String(index).padEnd(9)} ${state}`);
+  }
+}
+
+export function cardCommand(): Command {
+  const card = new Command('card').description('makes cards, serves them to PC/SC, reads their files');
+  card
+    .command('new')
+    .description('makes a card file; what is not given is drawn. Keys are never arguments: --from')
+    .requiredOption('--out <file>', 'where to write it; only its owner may read it')
+    .option('--from <file>', 'take this card file as the profile, - for standard input')
+    .option('--force', 'replace a file that is there')
+    .option('--iccid <digits>', '18 to 20 digits')
+    .option('--imsi <digits>', '6 to 15 digits')
+    .option('--mnc-length <digits>', '2 or 3', whole('--mnc-length'))
+    .option('--msisdn <digits>', 'international, digits only')
+    .option('--spn <text>', "the operator's name")
+    .option('--service-centre <digits>', 'international, digits only')
+    .option('--apn <name>', 'access point name')
+    .option('--algorithm <name>', 'milenage or test-xor')
+    .option('--pairs <number>', 'pairs of the key list; 0: none', whole('--pairs'))
+    .option('--pin1-enabled', 'PIN1 is asked for')
+    .action(async (options: NewOptions) => make(options));
+  card
+    .command('serve')
+    .description('puts a card into a virtual reader of pcscd (vsmartcard-vpcd), until interrupted')
+    .requiredOption('--card <file>', 'the card file; it is kept up to date')
+    .requiredOption('--vpcd <host:port>', 'where vpcd listens, usually 127.0.0.1:35963')
+    .action(async (options: { card: string; vpcd: string }) => serve(options));
+  card
+    .command('read')
+    .description('says what is on a card, without its keys')
+    .requiredOption('--card <file>', 'the card file')
+    .option('--json', 'as one JSON document')
+    .action((options: { card: string; json?: true }) => read(options));
+  return card;
+}

@@ -1,0 +1,234 @@
+/**
+ * What a card is, between two commands. Plain data that is never changed in place: a command makes a new
+ * state out of parts of the old one, and the store takes it whole or not at all.
+ */
+import type { SqnArray, SqnScheme, SubscriberKey } from '../../standards/aka/index.ts';
+import { FieldError } from '../../standards/bytes/index.ts';
+import type { KeyListOutcome, KeyListSwitch } from '../../standards/ota/index.ts';
+import * as uicc from '../../standards/uicc/index.ts';
+import { FILES, placeOf } from './layout.ts';
+
+/** Tries of a PIN and of its unblocking code. */
+export const PIN_TRIES = 3;
+export const PUK_TRIES = 10;
+
+export interface PinState {
+  /** 4–8 digits; ADM1: 8 characters */
+  value: string;
+  enabled: boolean;
+  tries: number;
+  /** 8 digits; ADM1 has none */
+  puk?: string;
+  pukTries: number;
+}
+export type PinName = 'pin1' | 'pin2' | 'adm1';
+
+/** Keys for secured packets; the key list's pair has set 1 and is not among them. */
+export interface KeySet {
+  /** 1–15 */
+  number: number;
+  algorithm: 'aes' | 'des3-2' | 'des3-3';
+  kic: Uint8Array;
+  kid: Uint8Array;
+  /** for keys that come by PUT KEY */
+  kik?: Uint8Array;
+  /** the last counter accepted */
+  counter: number;
+  /** the only applications it is for, as hexadecimal; all if absent */
+  tars?: readonly string[];
+}
+
+/**
+ * `unused` may be switched to · `current` in use · `saved` what the trial falls back to · `burnt` tried and
+ * given up · `skipped` passed over · `erased` left for good. The last three have no keys any more.
+ */
+export type PairState = 'unused' | 'current' | 'saved' | 'burnt' | 'skipped' | 'erased';
+
+export interface PairKeys {
+  /** 16 bytes each */
+  k: Uint8Array;
+  opc: Uint8Array;
+  /** AES, 16–32 bytes each */
+  kic: Uint8Array;
+  kid: Uint8Array;
+}
+
+/** A pair of the key list: Ki and OPc, and the OTA keys that go with them. */
+export interface Pair {
+  index: number;
+  state: PairState;
+  keys?: PairKeys;
+  /** last counter accepted under its OTA keys */
+  counter: number;
+}
+
+/** A switch that was accepted and waits for its delay. */
+export interface Armed {
+  command: KeyListSwitch;
+}
+
+/** A pair on trial, and the way back. */
+export interface Trial {
+  command: KeyListSwitch;
+  /** index of the pair to fall back to */
+  from: number;
+  /** seconds of trial not yet charged: a slice is charged before it runs, so that a reboot cannot save it */
+  secondsLeft: number;
+  /** rejections that make the new subscription unusable, since it was last registered */
+  rejections: number;
+  /** contents of the files that the switch wrote, by place in FILES */
+  saved: readonly (readonly [file: number, content: Uint8Array])[];
+  savedSqn: SqnArray;
+}
+
+export interface KeyList {
+  pairs: readonly Pair[];
+  /** index of the pair in use */
+  current: number;
+  /** lowest index that may be switched to */
+  next: number;
+  armed?: Armed | undefined;
+  trial?: Trial | undefined;
+  /** the change last switched to, 8 bytes; zeros: none */
+  change: Uint8Array;
+  last: KeyListOutcome;
+  /** a fall-back that is to be told: to whom */
+  report?: string | undefined;
+}
+
+export interface CardState {
+  iccid: string;
+  /** by place in FILES */
+  contents: readonly Uint8Array[];
+  /** places of files that are deactivated */
+  deactivated: readonly number[];
+  pins: Readonly<Record<PinName, PinState>>;
+  usim: SubscriberKey & { scheme: SqnScheme; sqn: SqnArray };
+  keySets: readonly KeySet[];
+  list?: KeyList;
+}
+
+/** The data of a subscription that live in elementary files. */
+export interface Subscription {
+  imsi: string;
+  mncLength: 2 | 3;
+  msisdn?: string;
+  serviceProviderName?: string;
+  serviceCentre?: string;
+  apn?: string;
+  accessClasses?: number;
+}
+
+const international = uicc.international;
+
+/** Usual access class: the last digit of the IMSI, spread over classes 0–9 (TS 22.011 §4.2). */
+const usualAccessClasses = (imsi: string): number => 1 << Number(imsi.at(-1));
+
+/**
+ * The files that say whose card it is, and those that only make sense with them; nothing of an old operator
+ * stays.
+ * @throws FieldError on what a file cannot hold
+ */
+export function subscriptionFiles(
+  subscription: Subscription,
+): (readonly [file: number, content: Uint8Array])[] {
+  const { imsi, mncLength, msisdn, serviceProviderName, serviceCentre, apn } = subscription;
+  const files: (readonly [number, Uint8Array])[] = [];
+  const put = <T>(file: uicc.ElementaryFile<T>, value: T): void => {
+    const place = placeOf(file);
+    files.push([place, file.encode(value, FILES[place]!.length)]);
+  };
+  put(uicc.EF_IMSI, imsi);
+  put(uicc.EF_AD, { mode: 0, information: 0, mncLength });
+  put(uicc.EF_ACC, subscription.accessClasses ?? usualAccessClasses(imsi));
+  put(uicc.EF_HPLMNWACT, [
+    { plmn: imsi.slice(0, 3 + mncLength), act: uicc.ACT.eUtran | uicc.ACT.utran | uicc.ACT.gsm },
+  ]);
+  put(uicc.EF_EHPLMN, []);
+  put(uicc.EF_OPLMNWACT, []);
+  put(uicc.EF_SMSP, { alpha: '', ...(serviceCentre && { serviceCentre: international(serviceCentre) }) });
+  put(uicc.EF_MSISDN, {
+    alpha: '',
+    ...(msisdn && { number: international(msisdn) }),
+    configuration: 0xff,
+    extension: 0xff,
+  });
+  put(uicc.EF_SPN, { display: 1, name: serviceProviderName ?? '' });
+  put(uicc.EF_ACL, apn ? [apn] : []);
+  return files;
+}
+
+/** Files that remember a network: stale ones break the first attach elsewhere. */
+export const TRANSIENT_FILES: readonly number[] = [
+  uicc.EF_FPLMN,
+  uicc.EF_LOCI,
+  uicc.EF_PSLOCI,
+  uicc.EF_EPSLOCI,
+  uicc.EF_KEYS,
+  uicc.EF_KEYSPS,
+  uicc.EF_EPSNSC,
+  uicc.EF_START_HFN,
+].map(placeOf);
+
+/** Contents with some files replaced. */
+export function withFiles(
+  contents: readonly Uint8Array[],
+  files: Iterable<readonly [file: number, content: Uint8Array]>,
+): Uint8Array[] {
+  const changed = contents.slice();
+  for (const [place, content] of files) {
+    const { length, records, name } = FILES[place]!;
+    if (content.length !== length * records) {
+      throw new FieldError(name, `${content.length} bytes`, `${length * records} bytes`);
+    }
+    changed[place] = content;
+  }
+  return changed;
+}
+
+/** Contents of a card as issued. */
+export function issuedContents(iccid: string, subscription: Subscription): Uint8Array[] {
+  const blank = FILES.map((spec) => spec.blank);
+  return withFiles(blank, [
+    [placeOf(uicc.EF_ICCID), uicc.EF_ICCID.encode(iccid)],
+    ...subscriptionFiles(subscription),
+  ]);
+}
+
+/** What the files say of the subscription; `fallback` where one holds what cannot be read. */
+export function subscriptionOf(contents: readonly Uint8Array[]): Partial<Subscription> {
+  const read = <T>(file: uicc.ElementaryFile<T>): T | undefined => {
+    try {
+      return file.decode(contents[placeOf(file)]!);
+    } catch {
+      return undefined;
+    }
+  };
+  const imsi = read(uicc.EF_IMSI);
+  const mncLength = read(uicc.EF_AD)?.mncLength;
+  const accessClasses = read(uicc.EF_ACC);
+  const msisdn = read(uicc.EF_MSISDN)?.number;
+  const serviceCentre = read(uicc.EF_SMSP)?.serviceCentre;
+  const serviceProviderName = read(uicc.EF_SPN)?.name;
+  const apn = read(uicc.EF_ACL)?.[0];
+  const plain = (number: uicc.DiallingNumber | undefined): string | undefined =>
+    number && /^[0-9]{1,20}$/.test(number.digits) ? number.digits : undefined;
+  const found: { [Key in keyof Subscription]?: Subscription[Key] | undefined } = {
+    imsi,
+    mncLength,
+    accessClasses:
+      imsi !== undefined && accessClasses === usualAccessClasses(imsi) ? undefined : accessClasses,
+    msisdn: plain(msisdn),
+    serviceCentre: plain(serviceCentre),
+    serviceProviderName: serviceProviderName || undefined,
+    apn: apn || undefined,
+  };
+  return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));
+}
+
+/** The pair of an index. */
+export function pairAt(list: KeyList, index: number): Pair {
+  const pair = list.pairs[index];
+  if (!pair) throw new Error(`no pair ${index}`);
+  return pair;
+}
