@@ -63,8 +63,9 @@ export interface DiameterNode {
   /** a new Session-Id (RFC 6733 §8.8) */
   sessionId(): string;
   /**
-   * Sends a request to the peer for its Destination-Host or Destination-Realm and resolves with the answer, also
-   * if that is an error. Waits for a configured peer that is not connected yet.
+   * Sends a request to a peer that speaks its application, for its Destination-Host, its Destination-Realm or
+   * every realm, and resolves with the answer, also if that is an error. Waits for a configured peer that is not
+   * connected yet.
    * @throws DiameterFailure if there is no peer for the realm, no answer in time, or the connection is lost
    */
   request(message: Message, options?: { timeoutMs?: number }): Promise<Message>;
@@ -92,6 +93,8 @@ const GOODBYE_MS = 1_000;
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 30_000;
 
+const NO_REALMS: ReadonlySet<string> = new Set();
+
 const text = new TextDecoder();
 const textAvp = (message: Message, code: number): string | undefined => {
   const data = findAvp(message, code);
@@ -104,6 +107,20 @@ interface Pending {
   timer: Timer;
 }
 
+/** What a peer says of itself in CER or CEA. */
+interface Offer {
+  originHost: string;
+  originRealm: string;
+  authApplicationIds?: number[];
+  vendorSpecificApplicationIds?: { authApplicationId?: number }[];
+}
+
+const offered = (offer: Offer): Set<number> =>
+  new Set([
+    ...(offer.authApplicationIds ?? []),
+    ...(offer.vendorSpecificApplicationIds ?? []).flatMap(({ authApplicationId }) => authApplicationId ?? []),
+  ]);
+
 /** What a connection tells the node. */
 interface ConnectionEvents {
   opened(): void;
@@ -113,8 +130,8 @@ interface ConnectionEvents {
 
 /** One TCP connection to a peer. */
 interface Connection {
-  /** who the peer says it is, once capabilities are exchanged */
-  peer: { host: string; realm: string } | undefined;
+  /** who the peer says it is, and what it speaks, once capabilities are exchanged */
+  peer: { host: string; realm: string; applications: ReadonlySet<number> } | undefined;
   /** may take requests: open, and not suspected by the watchdog */
   ready(): boolean;
   send(request: Message, timeoutMs: number): Promise<Message>;
@@ -210,9 +227,9 @@ function openConnection(
     });
   }
 
-  function opened(peer: { originHost: string; originRealm: string }): void {
+  function opened(peer: Offer): void {
     state = 'open';
-    connection.peer = { host: peer.originHost, realm: peer.originRealm };
+    connection.peer = { host: peer.originHost, realm: peer.originRealm, applications: offered(peer) };
     handshake?.cancel();
     handshake = undefined;
     rearm();
@@ -233,18 +250,10 @@ function openConnection(
     };
   }
 
-  function common(offer: {
-    authApplicationIds?: number[];
-    vendorSpecificApplicationIds?: { authApplicationId?: number }[];
-  }): boolean {
-    const offered = [
-      ...(offer.authApplicationIds ?? []),
-      ...(offer.vendorSpecificApplicationIds ?? []).map((one) => one.authApplicationId),
-    ];
-    return offered.some(
-      (id) => id === APPLICATION.relay || (id !== undefined && options.applications.includes(id)),
-    );
-  }
+  const common = (offer: Offer): boolean => {
+    const theirs = offered(offer);
+    return theirs.has(APPLICATION.relay) || options.applications.some((id) => theirs.has(id));
+  };
 
   function takeCer(message: Message): void {
     const cer = readRequest(capabilitiesExchange, message);
@@ -467,35 +476,39 @@ export async function createDiameterNode(options: DiameterNodeOptions): Promise<
     accepted.add(connection);
   }
 
-  /** Connections fit for a request, the most specific first. `known`: one might become fit. */
-  function route(host: string | undefined, realm: string): { connection?: Connection; known: boolean } {
-    let known = false;
+  /**
+   * The connection for a request, the most specific: by host, by realm, through an agent; each only if the peer
+   * speaks the application. `hope`: a configured peer that might serve it is not connected.
+   */
+  function route(
+    host: string | undefined,
+    realm: string,
+    application: number,
+  ): { best: Connection | undefined; hope: boolean } {
+    let hope = false;
     let best: Connection | undefined;
     let bestRank = 0;
-    const consider = (connection: Connection, realms: ReadonlySet<string>): void => {
-      const { peer } = connection;
-      const rank =
-        host !== undefined && peer?.host === host
-          ? 4
-          : realms.has(realm) || peer?.realm === realm
-            ? 3
-            : realms.has('*')
-              ? 2
-              : 0;
-      if (rank > bestRank && connection.ready()) {
-        best = connection;
-        bestRank = rank;
-      }
+    const rankOf = (peer: Connection['peer'], realms: ReadonlySet<string>): number => {
+      if (host !== undefined && peer?.host === host) return 3;
+      if (realms.has(realm) || peer?.realm === realm) return 2;
+      return realms.has('*') ? 1 : 0;
     };
-    const none: ReadonlySet<string> = new Set();
+    const consider = (connection: Connection, realms: ReadonlySet<string>): void => {
+      const theirs = connection.peer?.applications;
+      const rank = rankOf(connection.peer, realms);
+      if (rank <= bestRank || !connection.ready()) return;
+      if (!theirs?.has(application) && !theirs?.has(APPLICATION.relay)) return;
+      best = connection;
+      bestRank = rank;
+    };
     for (const link of links.values()) {
-      if (link.realms.has(realm) || link.realms.has('*') || (host !== undefined && link.host === host)) {
-        known = true;
-      }
+      const suits =
+        link.realms.has(realm) || link.realms.has('*') || (host !== undefined && link.host === host);
+      if (suits && !link.connection?.ready()) hope = true;
       if (link.connection) consider(link.connection, link.realms);
     }
-    for (const connection of accepted) consider(connection, none);
-    return { ...(best ? { connection: best } : {}), known };
+    for (const connection of accepted) consider(connection, NO_REALMS);
+    return { best, hope };
   }
 
   async function request(message: Message, { timeoutMs = ANSWER_MS } = {}): Promise<Message> {
@@ -507,10 +520,15 @@ export async function createDiameterNode(options: DiameterNodeOptions): Promise<
     const deadline = edge.clock.now() + timeoutMs;
     for (;;) {
       if (closing) throw new DiameterFailure('closed', 'the node was closed');
-      const { connection, known } = route(host, realm);
+      const { best, hope } = route(host, realm, message.application);
       const left = deadline - edge.clock.now();
-      if (connection) return connection.send(sent, Math.max(1, left));
-      if (!known || left <= 0) throw new DiameterFailure('unreachable', `no peer for realm ${realm}`);
+      if (best) return best.send(sent, Math.max(1, left));
+      if (!hope || left <= 0) {
+        throw new DiameterFailure(
+          'unreachable',
+          `no peer for realm ${realm}, application ${message.application}`,
+        );
+      }
       await change(edge.clock, left);
     }
   }

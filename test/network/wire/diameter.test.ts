@@ -138,6 +138,37 @@ test('an agent (realm *) takes what no other peer serves; without one the realm 
   assert.equal(answer.resultCode, RESULT.unableToDeliver);
 });
 
+test('peers of one realm are told apart by their applications', async (t) => {
+  const answering =
+    (name: string) =>
+    (request: Message): Message =>
+      answerOf(authenticationInformation, request, {
+        originHost: name,
+        originRealm: 'home',
+        resultCode: RESULT.success,
+      });
+  const smsc = await node(t, 'smsc', 'home', {
+    listen: LOOPBACK,
+    applications: [APPLICATION.sgd],
+    handle: answering('smsc.home'),
+  });
+  const hss = await node(t, 'hss', 'home', {
+    listen: LOOPBACK,
+    applications: [APPLICATION.s6a],
+    handle: answering('hss.home'),
+  });
+  const mme = await node(t, 'mme', 'visited', {
+    peers: [smsc, hss].map(({ endpoint }) => ({ realm: 'home', endpoint: endpoint! })),
+  });
+  const send = async (application: number): Promise<string> => {
+    const answer = await mme.request({ ...air(mme, 'home'), application });
+    return readAnswer(authenticationInformation, answer).originHost;
+  };
+  assert.equal(await send(APPLICATION.s6a), 'hss.home');
+  assert.equal(await send(APPLICATION.sgd), 'smsc.home');
+  await assert.rejects(send(APPLICATION.t6a), { reason: 'unreachable' });
+});
+
 test('a request that lacks an AVP is answered 5005 with the AVP named', async (t) => {
   const hss = await node(t, 'hss', 'home', {
     listen: LOOPBACK,
