@@ -1,8 +1,9 @@
 /** The edge as the machine gives it: the wall clock, the system's sockets and random bytes. */
 import { randomBytes } from 'node:crypto';
-import { createSocket } from 'node:dgram';
+import { createSocket, type SocketOptions } from 'node:dgram';
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { lookup } from 'node:dns';
+import { connect, createServer, isIP, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Clock, Datagrams, Disk, Edge, Endpoint, Listener, Random, Service, Sockets } from './index.ts';
 
@@ -27,6 +28,12 @@ export function bindError(error: unknown, at: Endpoint): Error {
   }
   return new Error(`cannot listen on ${at.host} port ${at.port}: ${code ?? String(error)}`);
 }
+
+/** An address needs no looking up, so that a message is on its way before the socket is closed. */
+const atOnce: NonNullable<SocketOptions['lookup']> = (host, options, done) => {
+  if (isIP(host)) done(null, host, 4);
+  else lookup(host, options, done);
+};
 
 export const realSockets: Sockets = {
   listen(_service: Service, at: Endpoint, accept: (socket: Socket) => void): Promise<Listener> {
@@ -54,7 +61,7 @@ export const realSockets: Sockets = {
   connect: (_service, to) => connect({ host: to.host, port: to.port, noDelay: true }),
   bind(_service, at, receive): Promise<Datagrams> {
     return new Promise((resolve, reject) => {
-      const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20 });
+      const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20, lookup: atOnce });
       socket.once('error', (error) => reject(bindError(error, at)));
       socket.on('message', (message, from) => receive(message, { host: from.address, port: from.port }));
       socket.bind(at.port, at.host, () => {
