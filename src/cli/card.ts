@@ -1,5 +1,4 @@
 /** `rehome card`: makes cards, puts them into a PC/SC reader, says what is on them. */
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import {
   checkCardFile,

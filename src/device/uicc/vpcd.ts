@@ -3,7 +3,7 @@
  * both ways are a length in 2 bytes, big-endian, and so many bytes; one byte alone is a control code.
  */
 import type { Endpoint, Sockets } from '../../edge/index.ts';
-import type { Card } from './card.ts';
+import { ATR, type Card } from './card.ts';
 
 const CONTROL = { off: 0, on: 1, reset: 2, atr: 4 } as const;
 
@@ -18,9 +18,9 @@ export interface VpcdLink {
 /** Puts a card into the reader that listens at `to`. */
 export function serveVpcd(sockets: Sockets, to: Endpoint, card: Card): VpcdLink {
   const socket = sockets.connect('vpcd', to);
-  let atr = new Uint8Array();
   let buffer = new Uint8Array();
   let isConnected = false;
+  let powered = false;
 
   const answer = (message: Uint8Array): void => {
     const frame = new Uint8Array(2 + message.length);
@@ -32,21 +32,23 @@ export function serveVpcd(sockets: Sockets, to: Endpoint, card: Card): VpcdLink 
 
   const handle = (message: Uint8Array): void => {
     if (message.length !== 1) {
-      answer(card.transmit(message));
+      // A command to a card without power: no card would answer; the reader gets "technical problem".
+      answer(powered ? card.transmit(message) : Uint8Array.of(0x6f, 0x00));
       return;
     }
-    switch (message[0]) {
+    switch (message[0]!) {
       case CONTROL.off:
         card.powerOff();
+        powered = false;
         break;
       case CONTROL.on:
       case CONTROL.reset:
-        atr = new Uint8Array(card.powerOn());
+        card.powerOn();
+        powered = true;
         break;
       case CONTROL.atr:
         // Asked before power, too, to see whether there is a card.
-        if (atr.length === 0) atr = new Uint8Array(card.powerOn());
-        answer(atr);
+        answer(ATR);
         break;
       default:
       // A code we do not know is passed over, as by other cards.
