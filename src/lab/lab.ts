@@ -5,8 +5,9 @@ import { followParties } from '../change/parties.ts';
 import { openChangeStore } from '../change/store.ts';
 import { toHex } from '../standards/bytes/index.ts';
 import type { Faults } from './faults.ts';
+import { PROFILES } from './operators.ts';
 import { seededRandom } from './random.ts';
-import { HEARTBEAT, PROFILES, createWorld } from './world.ts';
+import { HEARTBEAT, createWorld } from './world.ts';
 
 export interface LabOptions {
   /** only 3b so far */

@@ -24,6 +24,7 @@ import { openCapture, type Capture } from './capture.ts';
 import { VirtualClock } from './clock.ts';
 import type { Faults } from './faults.ts';
 import { makeFleet, type MadeDevice, type MadeFleet } from './fleet.ts';
+import { PROFILES } from './operators.ts';
 import { seededRandom } from './random.ts';
 import { Wires } from './wires.ts';
 
@@ -39,26 +40,6 @@ const ANY: Endpoint = { host: '127.0.0.1', port: 0 };
 const ADDRESS = { owner: '10.0.0.1', escrow: '10.0.0.2', A: '10.1.0.1', B: '10.2.0.1', visited: '10.3.0.1' };
 const deviceAddress = (n: number): string => `10.${128 + (n >> 16)}.${(n >> 8) & 0xff}.${n & 0xff}`;
 
-export const PROFILES: Record<'A' | 'B', OperatorProfile> = {
-  A: {
-    name: 'A',
-    plmn: '00101',
-    msisdnPrefix: '99901',
-    serviceCentre: '9990199000001',
-    otaAddress: '9990199000002',
-    apn: 'm2m.a',
-    serviceProviderName: 'Operator A',
-  },
-  B: {
-    name: 'B',
-    plmn: '00102',
-    msisdnPrefix: '99902',
-    serviceCentre: '9990299000001',
-    otaAddress: '9990299000002',
-    apn: 'm2m.b',
-    serviceProviderName: 'Operator B',
-  },
-};
 const VISITED_PLMN = '00103';
 
 export interface WorldOptions {

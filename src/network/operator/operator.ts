@@ -33,7 +33,7 @@ import { switchRequestSchema, type Refused, type Settings, type SwitchRequest } 
 import { createHss } from './hss.ts';
 import { createOtaGateway, type OtaGateway } from './ota.ts';
 import { createScef } from './scef.ts';
-import { createSmsc } from './smsc.ts';
+import { createSmsc, type EsmeAccount } from './smsc.ts';
 import { openOperatorStore, type Subscriber } from './store.ts';
 
 /** How long a statement to the escrow is good for, in seconds. */
@@ -81,6 +81,8 @@ export interface OperatorOptions {
   smpp: Endpoint;
   /** password of the OTA gateway at its SMSC, at most 8 characters */
   otaPassword: string;
+  /** other systems that may bind to the service centre */
+  esmes?: readonly EsmeAccount[];
   onError?: (error: unknown) => void;
 }
 
@@ -141,7 +143,10 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     hss: hssEndpoint,
     smpp: options.smpp,
     address: profile.serviceCentre,
-    accounts: [{ systemId: OTA_SYSTEM_ID, password: options.otaPassword, addresses: [profile.otaAddress] }],
+    accounts: [
+      { systemId: OTA_SYSTEM_ID, password: options.otaPassword, addresses: [profile.otaAddress] },
+      ...(options.esmes ?? []),
+    ],
   });
   const scef = await createScef({
     edge,

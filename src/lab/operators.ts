@@ -1,0 +1,23 @@
+/** The two operators of the lab, with test PLMNs and numbers of no country (TS 34.108, E.164 +999). */
+import type { OperatorProfile } from '../network/operator/operator.ts';
+
+export const PROFILES: Record<'A' | 'B', OperatorProfile> = {
+  A: {
+    name: 'A',
+    plmn: '00101',
+    msisdnPrefix: '99901',
+    serviceCentre: '9990199000001',
+    otaAddress: '9990199000002',
+    apn: 'm2m.a',
+    serviceProviderName: 'Operator A',
+  },
+  B: {
+    name: 'B',
+    plmn: '00102',
+    msisdnPrefix: '99902',
+    serviceCentre: '9990299000001',
+    otaAddress: '9990299000002',
+    apn: 'm2m.b',
+    serviceProviderName: 'Operator B',
+  },
+};
