@@ -99,4 +99,7 @@ export const realDisk: Disk = {
   remove: (path) => unlinkSync(path),
 };
 
+/** Opens a Unix socket on this machine; it is returned at once, still connecting. */
+export const connectLocal = (path: string): Socket => connect({ path });
+
 export const realEdge: Edge = { clock: realClock, sockets: realSockets, random: realRandom };

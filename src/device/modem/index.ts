@@ -5,3 +5,11 @@ export type { EmmState } from './mobility.ts';
 export type { ModemEvent } from './event.ts';
 export type { Cell } from './select.ts';
 export { DURATION } from './timers.ts';
+export {
+  PCSCD_SOCKET,
+  listPcscReaders,
+  openPcscReader,
+  type PcscCardReader,
+  type PcscOptions,
+  type PcscReaderState,
+} from './pcsc.ts';
