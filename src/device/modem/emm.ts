@@ -451,7 +451,6 @@ export function createEmm(world: EmmWorld): Emm {
   // ——— what comes in
 
   async function handle(message: NasMessage, verified: boolean): Promise<void> {
-    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest only devices say
     switch (message.type) {
       case 'identityRequest':
         return identity(message, verified);

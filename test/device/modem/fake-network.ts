@@ -81,7 +81,6 @@ export async function fakeNetwork(plmn: string, key: AkaKey, tac = 1): Promise<F
 
   function handle(message: NasMessage): void {
     network.heard.push(message);
-    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest needs no answer
     switch (message.type) {
       case 'attachRequest':
         if (network.onAttach?.(message) === true) return;
