@@ -172,7 +172,7 @@ export function checkCardFile(value: unknown): CardFile {
     const name = String(issue.path.findLast((part) => typeof part === 'string') ?? '');
     const expected =
       issue.code === 'invalid_type' && issue.message.startsWith('Invalid')
-        ? `a ${issue.expected}`
+        ? `${/^[aeiou]/.test(issue.expected) ? 'an' : 'a'} ${issue.expected}`
         : issue.message;
     throw new FieldError(join(issue.path) || 'card file', found(at, name), expected);
   }

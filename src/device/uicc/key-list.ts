@@ -154,7 +154,7 @@ const blanks = (): (readonly [number, Uint8Array])[] =>
   TRANSIENT_FILES.map((file) => [file, FILES[file]!.blank]);
 
 function refresh(session: Session): void {
-  session.toolkit.clearAlarm(CLOCK);
+  session.toolkit.forgetAlarms();
   const job: Job = {
     command: { type: 'refresh', mode: REFRESH.uiccReset },
     respond: (response) => {

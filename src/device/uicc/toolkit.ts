@@ -153,6 +153,12 @@ export class Toolkit {
     if (!alarm.polled) this.send({ command: { type: 'timerManagement', timer: id, action: 'deactivate' } });
   }
 
+  /** Lets all alarms go without a word to the terminal, which a reset will make forget them. */
+  forgetAlarms(): void {
+    this.#alarms.clear();
+    this.withdraw((job) => job.command.type === 'timerManagement');
+  }
+
   /** A timer of the terminal ran out. @returns whether it was one that we set */
   expired(id: number): boolean {
     this.#resume();
