@@ -30,6 +30,7 @@ import {
 } from '../../standards/sms/index.ts';
 import { SW } from '../../standards/uicc/index.ts';
 import { listCommand, listOutgoing } from './key-list.ts';
+import { securityDomainCommand } from './put-key.ts';
 import { runScript } from './remote.ts';
 import { done, refuse, type Answer } from './answer.ts';
 import type { Session } from './session.ts';
@@ -149,6 +150,10 @@ function execute(session: Session, received: ReceivedCommand): { status: number;
   if (equal(tar, KEY_LIST_TAR) && session.state.list) {
     const run = (apdu: Uint8Array): Answer => listCommand(session, number, apdu);
     return { status, data: runScript(session, data, 'mf', run, listOutgoing) };
+  }
+  if (equal(tar, TAR.issuerSecurityDomain)) {
+    const run = (apdu: Uint8Array): Answer => securityDomainCommand(session, number, apdu);
+    return { status, data: runScript(session, data, 'mf', run) };
   }
   if (equal(tar, TAR.rfmShared)) return { status, data: runScript(session, data, 'mf') };
   if (equal(tar, TAR.rfmUsim) || equal(tar, TAR.rfmSim)) {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { createCipheriv } from 'node:crypto';
 import { test } from 'node:test';
 import { createCard, memoryStore } from '../../../src/device/uicc/index.ts';
-import { concat, fromHex } from '../../../src/standards/bytes/index.ts';
+import { concat, fromHex, toHex } from '../../../src/standards/bytes/index.ts';
 import {
   RESPONSE_STATUS,
   TAR,
@@ -12,7 +13,7 @@ import {
 } from '../../../src/standards/ota/index.ts';
 import { decodeTpduFromDevice } from '../../../src/standards/sms/index.ts';
 import { EF_IMSI } from '../../../src/standards/uicc/index.ts';
-import { freshCard, gatewayOf, proofOf, terminalOf } from './terminal.ts';
+import { freshCard, gatewayOf, proofOf, terminalOf, type Gateway } from './terminal.ts';
 
 const imsi = EF_IMSI.encode('001020000000007');
 const select = (fid: string): Uint8Array => fromHex(`00a4000c02${fid}`);
@@ -163,4 +164,47 @@ test('a key set made for some applications opens no other', () => {
   const other = gatewayOf(keys, 0, TAR.rfmUsim);
   other.counter = 10;
   assert.equal(other.send(terminal, select('6f07'))?.status, RESPONSE_STATUS.securityError);
+});
+
+/** PUT KEY of a whole set under this KIK: AES, by GlobalPlatform Amendment D §7.2. */
+function putKey(kik: string, replaces: number, number: number, keys: Uint8Array[]): Uint8Array {
+  const fields = keys.map((key) => {
+    const cipher = createCipheriv('aes-128-cbc', fromHex(kik), new Uint8Array(16)).setAutoPadding(false);
+    const check = createCipheriv('aes-128-ecb', key, null).update(new Uint8Array(16).fill(1)).subarray(0, 3);
+    return concat(fromHex('881110'), cipher.update(key), fromHex('03'), check);
+  });
+  const data = concat(Uint8Array.of(number), ...fields);
+  return concat(Uint8Array.of(0x80, 0xd8, replaces, 0x81, data.length), data);
+}
+
+test('PUT KEY replaces a key set, and makes one: the old keys are heard no more', () => {
+  const { terminal, file } = freshCard({ pairs: 0 });
+  const set = file.ota!.keySets[0]!;
+  const under = (kic: string, kid: string, tar: Uint8Array): Gateway =>
+    gatewayOf({ ...file, keyList: { pairs: [{ index: 0, state: 'current', kic, kid }], next: 1 } }, 0, tar);
+  const old = under(set.kic, set.kid, TAR.issuerSecurityDomain);
+  const keys = ['a1', 'b2', 'c3'].map((byte) => new Uint8Array(16).fill(parseInt(byte, 16)));
+  const bent = putKey(set.kik!, 1, 1, keys);
+  bent[20]! ^= 1;
+  assert.equal(old.run(terminal, bent).sw, 0x6a80, 'a check value that does not hold');
+  assert.equal(old.run(terminal, putKey(set.kik!, 2, 2, keys)).sw, 0x6a88, 'no such set');
+  assert.equal(old.run(terminal, putKey(set.kik!, 0, 1, keys)).sw, 0x6985, 'there is a set of that number');
+  const more = old.run(terminal, putKey(set.kik!, 0, 2, keys));
+  assert.deepEqual([more.sw, more.data.length, more.data[0]], [0x9000, 10, 2]);
+  assert.equal(
+    old.run(terminal, putKey(set.kik!, 1, 1, keys)).sw,
+    0x9000,
+    'proven under the keys that asked',
+  );
+  assert.equal(old.send(terminal, select('6f07'))?.status, RESPONSE_STATUS.integrityFailed);
+  const fresh = under(toHex(keys[0]!), toHex(keys[1]!), TAR.rfmUsim);
+  assert.equal(fresh.run(terminal, select('6f07')).sw, 0x9000, 'from counter 1 on');
+});
+
+test('PUT KEY needs a KIK, and leaves the pair of a key list alone', () => {
+  const { terminal, file } = freshCard();
+  const gateway = gatewayOf(file, 0, TAR.issuerSecurityDomain);
+  const keys = [new Uint8Array(16), new Uint8Array(16)];
+  assert.equal(gateway.run(terminal, putKey('00'.repeat(16), 1, 1, keys)).sw, 0x6985);
+  assert.equal(gateway.run(terminal, fromHex('80e4000000')).sw, 0x6d00);
 });
