@@ -1,5 +1,6 @@
-/** One JSON document from standard input. */
-import { FieldError } from '../standards/bytes/index.ts';
+/** JSON from outside: one document from standard input, and errors that name its fields. */
+import type { z } from 'zod';
+import { FieldError, fromHex } from '../standards/bytes/index.ts';
 
 /** Longest document read, in bytes. */
 const MOST = 16 << 20;
@@ -19,4 +20,29 @@ export async function readJson(input: AsyncIterable<Uint8Array>): Promise<unknow
   } catch {
     throw new FieldError('standard input', `${length} bytes`, 'one JSON document');
   }
+}
+
+/** Bytes of a field of exactly that many. */
+export function bytesOf(field: string, text: string, length: number): Uint8Array {
+  const value = fromHex(text, field);
+  if (value.length !== length) {
+    throw new FieldError(
+      field,
+      `${value.length} bytes`,
+      `${length} bytes in ${2 * length} hexadecimal digits`,
+    );
+  }
+  return value;
+}
+
+/** Turns what zod found wrong into the error that names the field; values may be keys and are not shown. */
+export function badField(error: z.ZodError): FieldError {
+  const issue = error.issues[0];
+  const extra = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
+  if (extra !== undefined) return new FieldError(extra, 'present', 'only the fields of this tool');
+  return new FieldError(
+    issue?.path.join('.') || 'input',
+    'absent or not as specified',
+    issue?.message ?? 'valid input',
+  );
 }

@@ -8,7 +8,7 @@ import {
   type CommandHeader,
   type OtaKeys,
 } from '../standards/ota/index.ts';
-import { badField } from './tool-aka.ts';
+import { badField, bytesOf } from './json.ts';
 
 const security = {
   spi: z.string(),
@@ -36,19 +36,6 @@ const decodeSchema = z.strictObject({
   data: z.string().optional(),
 });
 
-/** Bytes of a field of exactly that many. */
-function bytes(field: string, text: string, length: number): Uint8Array {
-  const value = fromHex(text, field);
-  if (value.length !== length) {
-    throw new FieldError(
-      field,
-      `${value.length} bytes`,
-      `${length} bytes in ${2 * length} hexadecimal digits`,
-    );
-  }
-  return value;
-}
-
 const number = (value: Uint8Array): number => value.reduce((sum, byte) => sum * 256 + byte, 0);
 
 /** The packet's names of fields, as the input has them. */
@@ -67,11 +54,11 @@ function naming<T>(packet: string | undefined, run: () => T): T {
 }
 
 function header(input: { spi: string; kic: string; kid: string }): Omit<CommandHeader, 'tar'> {
-  const spi = number(bytes('spi', input.spi, 2));
+  const spi = number(bytesOf('spi', input.spi, 2));
   return {
     security: naming(undefined, () => decodeSpi(spi)),
-    kic: number(bytes('kic', input.kic, 1)),
-    kid: number(bytes('kid', input.kid, 1)),
+    kic: number(bytesOf('kic', input.kic, 1)),
+    kid: number(bytesOf('kid', input.kid, 1)),
   };
 }
 
@@ -98,8 +85,8 @@ export function otaEncode(input: unknown): { commandPacket: string } {
   const { data } = checked;
   const command = {
     ...header(data),
-    tar: bytes('tar', data.tar, 3),
-    counter: number(bytes('counter', data.counter, 5)),
+    tar: bytesOf('tar', data.tar, 3),
+    counter: number(bytesOf('counter', data.counter, 5)),
     data: fromHex(data.data, 'data'),
   };
   const otaKeys = keys(data);

@@ -30,7 +30,7 @@ export class VirtualClock implements Clock {
   }
 
   after(milliseconds: number, run: () => void): Timer {
-    const entry: Entry = { at: this.#now + Math.max(0, milliseconds), order: this.#order++, run };
+    const entry: Entry = { at: this.#now + Math.max(0, Math.ceil(milliseconds)), order: this.#order++, run };
     this.#push(entry);
     return {
       cancel: () => {

@@ -41,6 +41,8 @@ export class Wires {
   /** open TCP connections by the client's port */
   readonly #pairs = new Map<number, Pair>();
   #connecting = 0;
+  /** sockets not yet connected, and the address of their role */
+  readonly #opening = new Map<Socket, string>();
   /** UDP: messages on their way, by the receiver's port */
   readonly #flying = new Map<number, number>();
   #datagrams = 0;
@@ -83,7 +85,7 @@ export class Wires {
       this.lost += count;
       this.#connecting = 0;
       this.#datagrams = 0;
-      this.#flying.clear();
+      for (const port of this.#flying.keys()) this.#flying.set(port, 0);
       for (const pair of this.#pairs.values()) {
         if (pair.client?.destroyed !== false || pair.server?.destroyed !== false) pair.failed = true;
       }
@@ -99,6 +101,16 @@ export class Wires {
       this.#pairs.set(port, pair);
     }
     return pair;
+  }
+
+  /** Whose connection comes from that port; the server may hear it before the client knows it is connected. */
+  #clientAt(port: number): WireEnd {
+    const known = this.#owners.get(`tcp ${port}`);
+    if (known) return known;
+    for (const [socket, address] of this.#opening) {
+      if (socket.localPort === port) return { address, port };
+    }
+    return { address: '0.0.0.0', port };
   }
 
   #closed(port: number): void {
@@ -133,7 +145,7 @@ export class Wires {
           socket.once('close', () => this.#closed(port));
           // An HTTP server reads below the stream's events; its answers are seen at the client.
           if (this.#tap && service !== 'http') {
-            const client = this.#owners.get(`tcp ${port}`) ?? { address: '0.0.0.0', port };
+            const client = this.#clientAt(port);
             socket.on('data', (bytes: Uint8Array) => this.#tap!(service, 'tcp', client, end(service), bytes));
           }
           accept(socket);
@@ -145,10 +157,12 @@ export class Wires {
       connect: (service, to) => {
         const socket = realSockets.connect(service, to);
         this.#connecting++;
+        this.#opening.set(socket, address);
         let pending = true;
         const settled = (): void => {
           if (pending && this.#connecting > 0) this.#connecting--;
           pending = false;
+          this.#opening.delete(socket);
           this.#moved++;
         };
         socket.once('connect', () => {

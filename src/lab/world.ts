@@ -8,12 +8,7 @@ import type { Edge, Endpoint } from '../edge/index.ts';
 import { createEscrowClient } from '../network/escrow/client.ts';
 import { createEscrow } from '../network/escrow/escrow.ts';
 import { createOperatorClient, type OperatorClient } from '../network/operator/client.ts';
-import {
-  createOperator,
-  epcRealm,
-  type Operator,
-  type OperatorProfile,
-} from '../network/operator/operator.ts';
+import { createOperator, epcRealm, type Operator } from '../network/operator/operator.ts';
 import { createOwnerClient, type OwnerClient } from '../network/owner/client.ts';
 import { createOwner } from '../network/owner/owner.ts';
 import { createSoftwareVault } from '../network/vault/software.ts';
@@ -34,6 +29,8 @@ const START = Date.UTC(2026, 0, 1);
 export const HEARTBEAT = 900_000;
 /** Devices come on the air within this time, in milliseconds. */
 const POWER_ON = 60_000;
+/** Diameter watchdogs, in milliseconds: rarer than on a real link, as days pass in seconds here. */
+const WATCHDOG = 900_000;
 const ANY: Endpoint = { host: '127.0.0.1', port: 0 };
 
 /** Addresses in the capture; device n has 10.128.0.0 + n. */
@@ -172,6 +169,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       scef: ANY,
       smpp: ANY,
       otaPassword: Buffer.from(random.bytes(6)).toString('base64'),
+      watchdogMs: WATCHDOG,
       onError: options.onError,
     });
     closing.push(
@@ -211,12 +209,15 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     realm: epcRealm(VISITED_PLMN),
     originHost: `mme.${epcRealm(VISITED_PLMN)}`,
     cell: ANY,
+    watchdogMs: WATCHDOG,
     peers: (['A', 'B'] as const).flatMap((name) => {
       const { hss, smsc, scef } = operators[name].endpoints;
       return [hss, smsc, scef].map((endpoint) => ({ realm: epcRealm(PROFILES[name].plmn), endpoint }));
     }),
     rejectWith: (imsi) => (imsi.startsWith(PROFILES.B.plmn) ? options.faults.cause : undefined),
     observe: (event) => {
+      if (process.env.DBG && event.type !== 'plainNas')
+        console.error('VNO', clock.now() - START, JSON.stringify(event));
       if (event.type === 'plainNas') twin(deviceOfPort.get(event.device.port) ?? 0, 'uplink', event.bytes);
     },
   });
@@ -243,6 +244,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       observe: (event) => {
         if (event.type === 'plainNas') twin(n, 'downlink', event.bytes);
         else {
+          if (process.env.DBG) console.error('UE', clock.now() - START, JSON.stringify(event));
           if (event.type === 'sms') air.sms++;
           options.observe?.(made.name, event);
         }
@@ -261,7 +263,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     B: createOperatorClient(edges.owner, operators.B.endpoints.api),
   };
   closing.push(() => Object.values(clients).forEach((client) => client.close()));
-  closing.push(() => modems.forEach((modem) => modem.close()));
+  closing.push(() => Promise.all(modems.map((modem) => modem.close())));
 
   return {
     clock,

@@ -55,10 +55,12 @@ export interface HssOptions {
   /** access point name of every subscription, and who takes its data (T6a) */
   apn: string;
   scefHost: string;
+  /** milliseconds of the Diameter watchdog */
+  watchdogMs?: number;
   /** an IMEI may be refused for this subscription (IMEI-IMSI binding); true lets it in */
   accepts?: (subscriber: Subscriber, imei: string | undefined) => boolean;
-  /** a vector for a live change left */
-  authenticated(subscriber: Subscriber, visitedPlmn: string): void;
+  /** a vector left, for whom asked (a Diameter identity) */
+  authenticated(subscriber: Subscriber, visitedPlmn: string, asker: string): void;
   registered(subscriber: Subscriber, imei: string | undefined, visitedPlmn: string): void;
 }
 
@@ -108,7 +110,7 @@ export async function createHss(options: HssOptions): Promise<Hss> {
       );
       vectors.push({ itemNumber, rand, xres: vector.xres, autn: vector.autn, kasme });
     }
-    options.authenticated(known, values.visitedPlmnId);
+    options.authenticated(known, values.visitedPlmnId, values.originHost);
     return answer({ resultCode: RESULT.success, authenticationInfo: { eutranVectors: vectors } });
   };
 
@@ -269,6 +271,7 @@ export async function createHss(options: HssOptions): Promise<Hss> {
     ...origin,
     applications: [APPLICATION.s6a, APPLICATION.s6c],
     listen: options.listen,
+    ...(options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs }),
     peers: [],
     handle(request) {
       switch (request.command) {

@@ -81,6 +81,8 @@ export interface OperatorOptions {
   smpp: Endpoint;
   /** password of the OTA gateway at its SMSC, at most 8 characters */
   otaPassword: string;
+  /** milliseconds of silence after which a Diameter watchdog goes out; 30000 if not given */
+  watchdogMs?: number;
   /** other systems that may bind to the service centre */
   esmes?: readonly EsmeAccount[];
   onError?: (error: unknown) => void;
@@ -114,7 +116,10 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
   const getRelease = store.database.prepare('SELECT iccid, idx FROM index_release WHERE change = ?');
   const feed = createFeed(store.database, edge.clock);
 
+  const probeHost = `probe.${realm}`;
+  const watchdog = options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs };
   const hss = await createHss({
+    ...watchdog,
     edge: options.hssEdge ?? edge,
     store,
     vault,
@@ -125,8 +130,9 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     serviceCentreHost: `smsc.${realm}`,
     apn: profile.apn,
     scefHost: `scef.${realm}`,
-    authenticated: ({ change, imsi }, visited) => {
-      if (change !== null) feed.append('authenticated', { change, imsi, visited });
+    authenticated: ({ change, imsi }, visited, asker) => {
+      // Our own probe is no sign of the device.
+      if (change !== null && asker !== probeHost) feed.append('authenticated', { change, imsi, visited });
     },
     registered: (subscriber, imei, visited) => {
       const { change, imsi } = subscriber;
@@ -135,6 +141,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
   });
   const hssEndpoint = hss.node.endpoint!;
   const smsc = await createSmsc({
+    ...watchdog,
     edge,
     store,
     host: `smsc.${realm}`,
@@ -149,6 +156,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     ],
   });
   const scef = await createScef({
+    ...watchdog,
     edge,
     store,
     host: `scef.${realm}`,
@@ -158,7 +166,8 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
   });
   const probe = await createDiameterNode({
     edge,
-    originHost: `probe.${realm}`,
+    originHost: probeHost,
+    ...watchdog,
     originRealm: realm,
     applications: [APPLICATION.s6a],
     peers: [{ realm, endpoint: hssEndpoint }],

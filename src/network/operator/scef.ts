@@ -20,6 +20,8 @@ export interface ScefOptions {
   host: string;
   realm: string;
   listen: Endpoint;
+  /** milliseconds of the Diameter watchdog */
+  watchdogMs?: number;
   /** what a device of a subscriber sent */
   data(imsi: string, payload: Uint8Array): void;
 }
@@ -31,6 +33,7 @@ export function createScef(options: ScefOptions): Promise<DiameterNode> {
     ...origin,
     applications: [APPLICATION.t6a],
     listen: options.listen,
+    ...(options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs }),
     peers: [],
     handle(request) {
       switch (request.command) {

@@ -79,6 +79,8 @@ export interface SmscOptions {
   /** E.164 number of this service centre */
   address: string;
   accounts: readonly EsmeAccount[];
+  /** milliseconds of the Diameter watchdog */
+  watchdogMs?: number;
 }
 
 export interface Smsc {
@@ -445,6 +447,7 @@ export async function createSmsc(options: SmscOptions): Promise<Smsc> {
     ...origin,
     applications: [APPLICATION.s6c, APPLICATION.sgd],
     listen: options.listen,
+    ...(options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs }),
     peers: [{ realm: options.realm, endpoint: options.hss }],
     handle(request) {
       switch (request.command) {

@@ -2,7 +2,13 @@
  * How roles ask each other: JSON over HTTP on sockets of the edge. A request is checked by its schema before
  * a role sees it; what is wrong comes back as an RFC 9457 problem that names path, value and expectation.
  */
-import { Agent, createServer, request as httpRequest, type ClientRequest } from 'node:http';
+import {
+  Agent,
+  type AgentOptions,
+  createServer,
+  request as httpRequest,
+  type ClientRequest,
+} from 'node:http';
 import type { Duplex } from 'node:stream';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { z } from 'zod';
@@ -151,16 +157,21 @@ export interface RoleCaller {
 
 /** A caller of the role at `to`, with a few connections kept open. */
 export function callRole(edge: Edge, to: Endpoint): RoleCaller {
-  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
-  agent.createConnection = (): Duplex => edge.sockets.connect('http', to);
+  const agentOf = (options: AgentOptions): Agent => {
+    const agent = new Agent({ keepAlive: true, ...options });
+    agent.createConnection = (): Duplex => edge.sockets.connect('http', to);
+    return agent;
+  };
+  const agent = agentOf({ maxSockets: 4 });
+  // A long poll occupies its connection: it has one of its own.
+  const waitingAgent = agentOf({});
   const waiting = new Set<ClientRequest>();
   const ask = (method: string, path: string, body: unknown, long: boolean): Promise<unknown> =>
     new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
       const request = httpRequest(
         {
-          agent: long ? false : agent,
-          ...(long ? { createConnection: (): Duplex => edge.sockets.connect('http', to) } : {}),
+          agent: long ? waitingAgent : agent,
           host: to.host,
           port: to.port,
           method,
@@ -200,6 +211,7 @@ export function callRole(edge: Edge, to: Endpoint): RoleCaller {
     close: () => {
       for (const request of waiting) request.destroy();
       agent.destroy();
+      waitingAgent.destroy();
     },
   };
 }

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { parseCardFile } from '../../src/device/uicc/index.ts';
+
+const REHOME = join(import.meta.dirname, '../../rehome');
+
+interface Outcome {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+function rehome(words: string[], input = ''): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = spawn(REHOME, words);
+    const outcome: Outcome = { code: null, out: '', err: '' };
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (outcome.out += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (outcome.err += text));
+    child.on('close', (code) => resolve({ ...outcome, code }));
+    child.stdin.end(input);
+  });
+}
+
+function folder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'rehome-cli-card-'));
+  t.after(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+/** Bad input: exit code 2, one line on standard error, nothing on standard output. */
+function refused({ code, out, err }: Outcome, line: RegExp): void {
+  assert.equal(code, 2, err);
+  assert.equal(out, '');
+  assert.match(err, line);
+  assert.equal(err.trimEnd().split('\n').length, 1, err);
+}
+
+test('card new writes a card that card read shows, without its keys', async (t) => {
+  const path = join(folder(t), 'card.json');
+  const made = await rehome([
+    'card',
+    'new',
+    '--out',
+    path,
+    '--imsi',
+    '001010000000001',
+    '--pairs',
+    '2',
+    '--apn',
+    'iot',
+  ]);
+  assert.deepEqual([made.code, made.out], [0, '']);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  const file = parseCardFile(readFileSync(path, 'utf8'));
+  const { code, out, err } = await rehome(['card', 'read', '--card', path, '--json']);
+  assert.deepEqual([code, err], [0, '']);
+  assert.deepEqual(JSON.parse(out), {
+    iccid: file.iccid,
+    usim: { imsi: '001010000000001', mncLength: 2, algorithm: 'milenage', apn: 'iot' },
+    pin1Enabled: false,
+    keyList: {
+      pairs: [
+        { index: 0, state: 'current' },
+        { index: 1, state: 'unused' },
+      ],
+      state: 'home',
+      next: 1,
+      last: 'none',
+    },
+  });
+  const text = await rehome(['card', 'read', '--card', path]);
+  for (const secret of [file.usim.k, file.usim.opc!, file.adm1, file.keyList!.pairs[0]!.kic!]) {
+    assert.ok(!text.out.includes(secret) && !out.includes(secret) && !made.err.includes(secret));
+  }
+});
+
+test('card new takes a profile from standard input, keys and all', async (t) => {
+  const where = folder(t);
+  const [one, two] = [join(where, 'one.json'), join(where, 'two.json')];
+  await rehome(['card', 'new', '--out', one]);
+  const text = readFileSync(one, 'utf8');
+  assert.equal((await rehome(['card', 'new', '--from', '-', '--out', two], text)).code, 0);
+  assert.equal(readFileSync(two, 'utf8'), text);
+  refused(
+    await rehome(['card', 'new', '--from', '-', '--out', two], text),
+    /two\.json exists, expected a new file, or --force/,
+  );
+  refused(
+    await rehome(['card', 'new', '--from', '-', '--imsi', '1', '--out', two], text),
+    /--imsi: given with --from/,
+  );
+  refused(
+    await rehome(['card', 'new', '--from', '-', '--force', '--out', two], '{}'),
+    /^rehome: format: absent, expected "rehome-card\/1"\n$/,
+  );
+  assert.equal(readFileSync(two, 'utf8'), text, 'as it was');
+});
+
+test('what is wrong is one line that names it', async (t) => {
+  const where = folder(t);
+  const path = join(where, 'card.json');
+  refused(
+    await rehome(['card', 'new', '--out', path, '--imsi', '12']),
+    /^rehome: usim\.imsi: "12", expected 6 to 15 digits\n$/,
+  );
+  refused(
+    await rehome(['card', 'new', '--out', path, '--pairs', 'many']),
+    /^rehome: --pairs: "many", expected a whole number\n$/,
+  );
+  refused(await rehome(['card', 'new', '--out', join(where, 'no', 'card.json')]), /^rehome: --out: .*ENOENT/);
+  refused(
+    await rehome(['card', 'read', '--card', path]),
+    /^rehome: .*card\.json: no such file, expected a card file\n$/,
+  );
+  refused(
+    await rehome(['card', 'serve', '--card', path, '--vpcd', 'nowhere']),
+    /^rehome: --vpcd: "nowhere", expected HOST:PORT\n$/,
+  );
+  await rehome(['card', 'new', '--out', path]);
+  const file = JSON.parse(readFileSync(path, 'utf8')) as { usim: { k: string } };
+  file.usim.k = file.usim.k.slice(2);
+  writeFileSync(path, JSON.stringify(file));
+  for (const words of [['read'], ['serve', '--vpcd', '127.0.0.1:1']]) {
+    const outcome = await rehome(['card', words[0]!, '--card', path, ...words.slice(1)]);
+    refused(outcome, /^rehome: .*card\.json: usim\.k: 30 characters, expected 32 hexadecimal digits\n$/);
+    assert.ok(!outcome.err.includes(file.usim.k));
+  }
+});
