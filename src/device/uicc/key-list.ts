@@ -230,8 +230,8 @@ function keep(session: Session, list: KeyList, trial: Trial): void {
   session.toolkit.clearAlarm(CLOCK);
 }
 
-const names = (end: KeyListEnd, trial: Trial): boolean =>
-  equal(end.change, trial.command.change) && end.index === trial.command.index;
+const names = (end: KeyListEnd, { command }: { command: KeyListSwitch }): boolean =>
+  equal(end.change, command.change) && end.index === command.index;
 
 function commit(session: Session, list: KeyList, end: KeyListEnd): Answer {
   if (list.trial && names(end, list.trial)) {
@@ -243,9 +243,18 @@ function commit(session: Session, list: KeyList, end: KeyListEnd): Answer {
 }
 
 function cancel(session: Session, list: KeyList, end: KeyListEnd): Answer {
-  if (!list.trial || !names(end, list.trial)) return refuse(KEY_LIST_SW.conditions);
-  fallBack(session, list, list.trial, 'cancelled');
-  return done();
+  if (list.trial && names(end, list.trial)) {
+    fallBack(session, list, list.trial, 'cancelled');
+    return done();
+  }
+  if (list.armed && names(end, list.armed)) {
+    // Remembered as ended, so that a late repetition of its SWITCH does nothing.
+    put(session, { armed: undefined, change: list.armed.command.change, last: 'cancelled' });
+    session.toolkit.clearAlarm(CLOCK);
+    return done();
+  }
+  const before = stateName(list) === 'home' && list.last === 'cancelled' && equal(end.change, list.change);
+  return refuse(before ? KEY_LIST_SW.done : KEY_LIST_SW.conditions);
 }
 
 /** A challenge was answered: under `commit-on-AKA` that ends the trial. */

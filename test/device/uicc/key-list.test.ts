@@ -288,7 +288,24 @@ test('CANCEL under the new pair falls back at once', () => {
   assert.deepEqual(types(terminal.proactive(b.lastSw)).at(-1), 'refresh');
   terminal.boot();
   assert.equal(statusOf(a, terminal).last, 'cancelled');
-  assert.equal(a.run(terminal, encodeKeyListCancel({ change: CHANGE, index: 1 })).sw, 0x6985);
+  assert.equal(a.run(terminal, encodeKeyListCancel({ change: CHANGE, index: 1 })).sw, 0x9000, 'done before');
+  assert.equal(a.run(terminal, encodeKeyListCancel({ change: OTHER, index: 1 })).sw, 0x6985);
+});
+
+test('CANCEL while armed, under the pair in use: nothing changes, and a late SWITCH of that change does nothing', () => {
+  const { terminal, file } = freshCard();
+  terminal.boot();
+  const a = gatewayOf(file, 0);
+  assert.equal(a.run(terminal, encodeKeyListSwitch(order())).sw, 0x9000);
+  terminal.proactive(a.lastSw);
+  assert.equal(a.run(terminal, encodeKeyListCancel({ change: CHANGE, index: 2 })).sw, 0x6985);
+  assert.equal(a.run(terminal, encodeKeyListCancel({ change: CHANGE, index: 1 })).sw, 0x9000);
+  assert.deepEqual(types(terminal.proactive(a.lastSw)), ['timerManagement'], 'the timer is stopped');
+  assert.deepEqual(expire(terminal), []);
+  assert.equal(a.run(terminal, encodeKeyListSwitch(order())).sw, 0x9000);
+  const status = statusOf(a, terminal);
+  assert.deepEqual([status.state, status.last, status.index, status.next], ['home', 'cancelled', 0, 1]);
+  assert.equal(a.run(terminal, encodeKeyListSwitch(order({ change: OTHER, index: 1 }))).sw, 0x9000);
 });
 
 test('commit-on-AKA: the first good challenge ends the trial', () => {
@@ -326,7 +343,7 @@ test('a switch that may not be is refused, and the card is as it was', () => {
   assert.equal(tried(encodeKeyListCommit({ change: CHANGE, index: 1 })), 0x6985);
   assert.equal(tried(encodeKeyListCancel({ change: CHANGE, index: 1 })), 0x6985);
   assert.equal(tried(fromHex('8020000000')), 0x6d00);
-  assert.equal(tried(fromHex('801001000101')), 0x6a86);
+  assert.equal(tried(fromHex('804201000101')), 0x6a86);
   assert.equal(lists(), before);
   assert.equal(tried(encodeKeyListSwitch(order())), 0x9000);
   assert.equal(tried(encodeKeyListSwitch(order())), 0x9000, 'a repetition');

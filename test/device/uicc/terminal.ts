@@ -12,6 +12,7 @@ import {
 import type { Random } from '../../../src/edge/index.ts';
 import { Reader, fromHex } from '../../../src/standards/bytes/index.ts';
 import {
+  KEY_LIST_INS,
   KEY_LIST_TAR,
   decodeCompactResponse,
   decodePacketSms,
@@ -233,8 +234,7 @@ export function gatewayOf(
       return last!.data.length === 0 ? undefined : proofOf(gateway, last!.data);
     },
     run(terminal, ...commands) {
-      // SELECT and STATUS of the list application are told apart by their class.
-      const outgoing = (cla: number, ins: number): boolean => cla === 0x80 && ins === 0x16;
+      const outgoing = (cla: number, ins: number): boolean => cla === 0x80 && ins === KEY_LIST_INS.status;
       const data = encodeCompactCommands(commands, tar === KEY_LIST_TAR ? outgoing : undefined);
       const proof = gateway.send(terminal, data);
       if (proof?.status !== 0) throw new Error(`packet refused with status ${proof?.status}`);
