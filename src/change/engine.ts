@@ -144,7 +144,7 @@ export function createChangeEngine({ clock, store, methods, observe }: EngineOpt
     if (running) return;
     timer?.cancel();
     timer = undefined;
-    running = clock.hold(drain()).finally(() => {
+    running = drain().finally(() => {
       running = undefined;
       if (closed) return;
       if (again) {

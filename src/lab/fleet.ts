@@ -1,6 +1,7 @@
 /** A fleet as it leaves the factory: cards with their lists, the vendor's file for A, the escrow's pairs. */
 import type { CardFile } from '../device/uicc/index.ts';
 import type { OwnedDevice } from '../network/owner/owner.ts';
+import type { OperatorProfile } from '../network/operator/operator.ts';
 import type { EscrowedPair } from '../network/escrow/escrow.ts';
 import { toHex } from '../standards/bytes/index.ts';
 import { luhnDigit } from '../standards/uicc/index.ts';
@@ -28,14 +29,9 @@ export interface MadeFleet {
 }
 
 /**
- * @param plmn of operator A, whose subscriptions the cards come with
- * @param msisdnPrefix of operator A
+ * @param operator A, whose subscriptions the cards come with
  */
-export function makeFleet(
-  count: number,
-  seed: number,
-  operator: { name: string; plmn: string; msisdnPrefix: string },
-): MadeFleet {
+export function makeFleet(count: number, seed: number, operator: OperatorProfile): MadeFleet {
   const random = seededRandom(seed, 'factory');
   const key = (): Uint8Array => random.bytes(16);
   const hex = (bytes: Uint8Array): string => toHex(bytes);
@@ -81,6 +77,9 @@ export function makeFleet(
           k: hex(first.k),
           opc: hex(first.opc),
           msisdn,
+          serviceCentre: operator.serviceCentre,
+          spn: operator.serviceProviderName,
+          apn: operator.apn,
         },
         keyList: {
           pairs: pairs.map(({ index, k, opc, kic, kid }) => ({

@@ -154,7 +154,7 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   }));
   for (let i = 0; i < requests.length; i += 500) {
     const some = requests.slice(i, i + 500);
-    const orders = await clock.hold(owner.order(some));
+    const orders = await owner.order(some);
     store.enqueue(
       some.map((request, j) => ({ ...request, from: 'A', data: { order: orders[j]! } })),
       clock.now(),

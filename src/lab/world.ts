@@ -110,11 +110,12 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     createSoftwareVault({
       keyEncryptionKey: seededRandom(seed, `kek ${name}`).bytes(32),
       random: seededRandom(seed, `vault ${name}`),
+      clock,
     });
   const signers = {
-    owner: await createSigner('owner'),
-    A: await createSigner('A'),
-    B: await createSigner('B'),
+    owner: await createSigner(clock, 'owner'),
+    A: await createSigner(clock, 'A'),
+    B: await createSigner(clock, 'B'),
   };
   const ring = {
     owner: { role: 'owner' as const, key: signers.owner.publicKey },

@@ -72,9 +72,8 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
     indexRelease: string,
     operator: string,
   ): Promise<{ keys: string; index: number }> => {
-    const now = edge.clock.now();
-    const ordered = await readStatement('order', order, ring, name, now);
-    const released = await readStatement('index-release', indexRelease, ring, name, now);
+    const ordered = await readStatement('order', order, ring, name, edge.clock);
+    const released = await readStatement('index-release', indexRelease, ring, name, edge.clock);
     const refuse = (why: string): Problem =>
       new Problem(403, 'not-released', `pair of ${released.iccid}: ${why}`);
     if (released.iss !== ordered.from)
@@ -139,7 +138,7 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
     ),
     post('/burnt', z.array(z.string()).max(1000), async ({ body }) => {
       for (const each of body) {
-        const burnt = await readStatement('index-burnt', each, ring, name, edge.clock.now());
+        const burnt = await readStatement('index-burnt', each, ring, name, edge.clock);
         // Only whom it was released to can say so.
         burn.run(burnt.iccid, burnt.index, burnt.change, burnt.iss);
       }

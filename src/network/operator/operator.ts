@@ -193,7 +193,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     },
   });
 
-  const order = (jws: string): Promise<Order> => readStatement('order', jws, ring, name, edge.clock.now());
+  const order = (jws: string): Promise<Order> => readStatement('order', jws, ring, name, edge.clock);
   const refuse = (status: number, code: string, detail: string): Problem => new Problem(status, code, detail);
 
   /** The subscriber of an order that names this operator as A. */

@@ -10,7 +10,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { CompactEncrypt, compactDecrypt, exportJWK, importJWK, type JWK } from 'jose';
-import type { Random } from '../../edge/index.ts';
+import type { Clock, Random } from '../../edge/index.ts';
 import {
   authenticationVector,
   prepare,
@@ -34,6 +34,7 @@ export interface SoftwareVaultOptions {
   /** 32 bytes; from a file or the environment, never from the database */
   keyEncryptionKey: Uint8Array;
   random: Random;
+  clock: Clock;
   /** PKCS#8 PEM of the P-256 key that others wrap to; made anew if absent */
   transportKey?: string;
 }
@@ -136,9 +137,13 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
           kid: toHex(ota.kid),
         }),
       );
-      const wrapped = await new CompactEncrypt(plain)
-        .setProtectedHeader({ alg: 'ECDH-ES+A256KW', enc: 'A256GCM', typ: 'rehome-keys' })
-        .encrypt(await importJWK(recipient, 'ECDH-ES+A256KW'));
+      const wrapped = await options.clock.hold(
+        importJWK(recipient, 'ECDH-ES+A256KW').then((key) =>
+          new CompactEncrypt(plain)
+            .setProtectedHeader({ alg: 'ECDH-ES+A256KW', enc: 'A256GCM', typ: 'rehome-keys' })
+            .encrypt(key),
+        ),
+      );
       plain.fill(0);
       return wrapped;
     },
@@ -147,10 +152,12 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
         new Problem(400, 'bad-keys', `keys for ${context}: not wrapped to this vault for it`);
       let plain: Record<string, string>;
       try {
-        const { plaintext } = await compactDecrypt(wrapped, transport, {
-          keyManagementAlgorithms: ['ECDH-ES+A256KW'],
-          contentEncryptionAlgorithms: ['A256GCM'],
-        });
+        const { plaintext } = await options.clock.hold(
+          compactDecrypt(wrapped, transport, {
+            keyManagementAlgorithms: ['ECDH-ES+A256KW'],
+            contentEncryptionAlgorithms: ['A256GCM'],
+          }),
+        );
         plain = JSON.parse(Buffer.from(plaintext).toString('utf8')) as Record<string, string>;
         plaintext.fill(0);
       } catch {

@@ -5,6 +5,7 @@
 import { CompactSign, compactVerify, decodeProtectedHeader, exportJWK, importJWK, type JWK } from 'jose';
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
+import type { Clock } from '../../edge/index.ts';
 import { Problem } from './http.ts';
 
 const iccid = z.string().regex(/^[0-9]{18,20}$/, 'expected an ICCID of 18 to 20 digits');
@@ -63,22 +64,23 @@ export interface Signer {
 }
 
 /** A signing key for a party; made anew, or from its PKCS#8 PEM. */
-export async function createSigner(name: string, pem?: string): Promise<Signer> {
+export async function createSigner(clock: Clock, name: string, pem?: string): Promise<Signer> {
   const key: KeyObject = pem ? createPrivateKey(pem) : generateKeyPairSync('ed25519').privateKey;
   const { d: _private, ...publicKey } = await exportJWK(key);
   return {
     name,
     publicKey,
     sign: (kind, statement) =>
-      new CompactSign(new TextEncoder().encode(JSON.stringify({ iss: name, ...statement })))
-        .setProtectedHeader({ alg: 'EdDSA', typ: `rehome-${kind}` })
-        .sign(key),
+      clock.hold(
+        new CompactSign(new TextEncoder().encode(JSON.stringify({ iss: name, ...statement })))
+          .setProtectedHeader({ alg: 'EdDSA', typ: `rehome-${kind}` })
+          .sign(key),
+      ),
   };
 }
 
 /**
  * Reads a statement: signature, kind, schema, audience and expiry.
- * @param now milliseconds since 1970
  * @throws Problem 403 that says which of them failed
  */
 export async function readStatement<Kind extends StatementKind>(
@@ -86,8 +88,9 @@ export async function readStatement<Kind extends StatementKind>(
   jws: string,
   ring: KeyRing,
   audience: string,
-  now: number,
+  clock: Clock,
 ): Promise<Statement<Kind>> {
+  const now = clock.now();
   const refuse = (why: string): Problem => new Problem(403, `bad-${kind}`, `${kind}: ${why}`);
   let payload: unknown;
   try {
@@ -104,7 +107,9 @@ export async function readStatement<Kind extends StatementKind>(
   if (speaker?.role !== SPEAKERS[kind])
     throw refuse(`signed by ${statement.iss}, whose word does not count for it`);
   try {
-    await compactVerify(jws, await importJWK(speaker.key, 'EdDSA'), { algorithms: ['EdDSA'] });
+    await clock.hold(
+      importJWK(speaker.key, 'EdDSA').then((key) => compactVerify(jws, key, { algorithms: ['EdDSA'] })),
+    );
   } catch {
     throw refuse(`the signature is not ${statement.iss}'s`);
   }

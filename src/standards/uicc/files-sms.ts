@@ -68,7 +68,7 @@ export const EF_SMSP = file<SmsParameters>(
       }
       found.destination = { tonNpi: destination[1]!, digits };
     }
-    if (!(absent & 2)) found.serviceCentre = takeServiceCentre(centre);
+    if (!(absent & 2)) found.serviceCentre = takeNumber(centre, 'service centre');
     const rest = [reader.u8('PID'), reader.u8('DCS'), reader.u8('validity period')] as const;
     if (!(absent & 4)) found.pid = rest[0];
     if (!(absent & 8)) found.dcs = rest[1];
@@ -77,12 +77,13 @@ export const EF_SMSP = file<SmsParameters>(
   },
 );
 
-function takeServiceCentre(bytes: Uint8Array): DiallingNumber {
+/** A length in bytes, TON/NPI and digits, then filling. */
+function takeNumber(bytes: Uint8Array, field: string): DiallingNumber {
   const length = bytes[0]!;
   if (length < 1 || length > bytes.length - 1 || !isBlank(bytes.subarray(1 + length))) {
-    throw new DecodeError('service centre', `length ${length}`, 'an address, then FF');
+    throw new DecodeError(field, `length ${length}`, 'an address, then FF');
   }
-  return decodeAddress(bytes.subarray(1, 1 + length), 'service centre');
+  return decodeAddress(bytes.subarray(1, 1 + length), field);
 }
 
 /** A stored short message (§4.2.25). */
@@ -130,7 +131,7 @@ export const EF_SMS = file<StoredMessage>(
   },
 );
 
-/** Short message service status (§4.2.9 of TS 31.102: EF.SMSS). */
+/** Short message service status (§4.2.28). */
 export const EF_SMSS = file<{ lastReference: number; memoryFull: boolean }>(
   'EF.SMSS',
   'usim',
@@ -194,7 +195,7 @@ export const EF_MSISDN = file<OwnNumber>(
       configuration: reader.u8('configuration'),
       extension: reader.u8('extension'),
     };
-    if (field[0] !== 0xff) found.number = takeServiceCentre(field);
+    if (field[0] !== 0xff) found.number = takeNumber(field, 'msisdn');
     else if (!isBlank(field)) throw new DecodeError('msisdn', 'no length', 'a number, or FF');
     return found;
   },

@@ -22,14 +22,15 @@ describe('the escrow', () => {
   let client: EscrowClient;
 
   before(async () => {
-    [owner, a, b, c] = (await Promise.all(['owner', 'A', 'B', 'C'].map((name) => createSigner(name)))) as [
-      Signer,
-      Signer,
-      Signer,
-      Signer,
-    ];
+    [owner, a, b, c] = (await Promise.all(
+      ['owner', 'A', 'B', 'C'].map((name) => createSigner(realEdge.clock, name)),
+    )) as [Signer, Signer, Signer, Signer];
     const vault = (): Promise<KeyVault> =>
-      createSoftwareVault({ keyEncryptionKey: realEdge.random.bytes(32), random: realEdge.random });
+      createSoftwareVault({
+        keyEncryptionKey: realEdge.random.bytes(32),
+        random: realEdge.random,
+        clock: realEdge.clock,
+      });
     vaults = { escrow: await vault(), B: await vault(), C: await vault() };
     escrow = await createEscrow({
       edge: realEdge,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { importCards, parseCardData } from '../../../src/network/operator/card-data.ts';
 import { openOperatorStore } from '../../../src/network/operator/store.ts';
+import { realClock } from '../../../src/edge/real.ts';
 import { createSoftwareVault } from '../../../src/network/vault/software.ts';
 import { FieldError, toHex } from '../../../src/standards/bytes/index.ts';
 import { seededRandom } from '../../../src/lab/random.ts';
@@ -79,6 +80,7 @@ test('a file is taken in whole or not at all, and keys lie sealed', async () => 
   const vault = await createSoftwareVault({
     keyEncryptionKey: new Uint8Array(32),
     random: seededRandom(1, 'vault'),
+    clock: realClock,
   });
   importCards(store, vault, parseCardData(`${HEADER}\n${row()}`, ['00101']));
   const again = parseCardData(

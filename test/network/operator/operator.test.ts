@@ -75,13 +75,17 @@ describe('an operator', () => {
     clock = new VirtualClock(Date.UTC(2026, 0, 1));
     wires = new Wires();
     edge = { clock, sockets: wires.of('10.0.0.1'), random: seededRandom(1, 'operator') };
-    const vault = await createSoftwareVault({ keyEncryptionKey: new Uint8Array(32), random: edge.random });
+    const vault = await createSoftwareVault({
+      keyEncryptionKey: new Uint8Array(32),
+      random: edge.random,
+      clock,
+    });
     operator = await createOperator({
       edge,
       profile: PROFILES.A,
       database: ':memory:',
       vault,
-      signer: await createSigner('A'),
+      signer: await createSigner(clock, 'A'),
       ring: {},
       escrow: { name: 'escrow', client: {} as never },
       owner: {} as never,
