@@ -37,14 +37,17 @@ import { connectSmpp, type Esme } from '../wire/smpp.ts';
 import type { KeyVault, OtaKeyPair } from '../vault/vault.ts';
 import type { OperatorStore } from './store.ts';
 
-/** Checksum, ciphering, a counter that must rise; proof always, itself checked and ciphered, at once. */
+/**
+ * Checksum, ciphering, a counter that must rise; proof always, at once, with a checksum. The proof is not
+ * ciphered: it says no more than that a command was done, and is one cipher block shorter on the air.
+ */
 const SECURITY: SecurityParameters = {
   integrity: 'cc',
   ciphered: true,
   counter: 'higher',
   proof: 'always',
   proofIntegrity: 'cc',
-  proofCiphered: true,
+  proofCiphered: false,
   proofBy: 'deliverReport',
 };
 const KEY_BYTE = keyByte(KEY_LIST_KEY_SET, 'aes');

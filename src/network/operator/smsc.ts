@@ -438,8 +438,8 @@ export async function createSmsc(options: SmscOptions): Promise<Smsc> {
       return answer(experimental(EXPERIMENTAL_RESULT.smDeliveryFailure));
     }
     toEsme(account.systemId, delivery(subscriber.msisdn, number, 0, tpdu.userData, tpdu.pid, tpdu.dcs));
-    const smRpUi = encodeTpdu({ type: 'submitReport', timeStamp: { time: edge.clock.now(), zone: 0 } });
-    return answer({ resultCode: RESULT.success, smRpUi });
+    // No SMS-SUBMIT-REPORT: it would say nothing that the result does not (TS 29.338 §6.3.2.4).
+    return answer({ resultCode: RESULT.success });
   };
 
   const node = await createDiameterNode({
