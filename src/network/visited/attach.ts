@@ -175,6 +175,7 @@ export function createAttach(world: AttachWorld): Attach {
   /** Takes a new context into use (§5.4.3). */
   async function secure(
     ue: Ue,
+    imsi: string,
     capability: SecurityCapability,
     ksi: number,
     kAsme: Uint8Array,
@@ -196,7 +197,7 @@ export function createAttach(world: AttachWorld): Attach {
     );
     if (answer.type === 'securityModeReject') {
       ue.security = undefined;
-      observe({ type: 'rejected', imsi: ue.imsi, cause: EMM_CAUSE.securityModeRejected, device: ue.at });
+      observe({ type: 'rejected', imsi, cause: EMM_CAUSE.securityModeRejected, device: ue.at });
       throw new Abandoned('security mode rejected');
     }
     ue.secured = true;
@@ -308,12 +309,10 @@ export function createAttach(world: AttachWorld): Attach {
       const nextKsi = ksi >= NO_KEY ? 0 : (ksi + 1) % NO_KEY;
       const proven = await authenticate(ue, imsi, fromGuti !== undefined, nextKsi);
       imsi = proven.imsi;
-      ue.imsi = imsi;
-      await secure(ue, capability, nextKsi, proven.kAsme);
-      const former = ues.prove(ue);
+      await secure(ue, imsi, capability, nextKsi, proven.kAsme);
+      const former = ues.prove(ue, imsi);
       if (former) {
         if (former.wanted) ue.wanted = true;
-        // Not by drop: the IMSI is this context's now.
         world.forget(former);
       }
     }

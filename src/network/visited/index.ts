@@ -84,7 +84,10 @@ export async function createVisited(options: VisitedOptions): Promise<Visited> {
   });
   const cell = await createCell(edge, options.cell, options.disturb, (message, from) =>
     mme.receive(message, from),
-  );
+  ).catch(async (error: unknown) => {
+    await node.close();
+    throw error;
+  });
   const sms = createSms({ clock, home, send: (ue, message) => mme.send(ue, message), observe });
   const data = createData({ home, send: (ue, message) => mme.send(ue, message), observe });
   const mme = createMme({

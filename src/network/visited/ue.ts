@@ -111,11 +111,13 @@ export class Ues {
     this.#byAddress.set(keyOf(to), ue);
   }
 
-  /** The device proved its IMSI. @returns the former context of that IMSI, if it is another */
-  prove(ue: Ue): Ue | undefined {
-    const former = this.#byImsi.get(ue.imsi!);
+  /** The device proved an IMSI. @returns the former context of that IMSI, if it is another */
+  prove(ue: Ue, imsi: string): Ue | undefined {
+    const former = this.#byImsi.get(imsi);
     this.#strangers.delete(ue);
-    this.#byImsi.set(ue.imsi!, ue);
+    if (ue.imsi !== undefined && this.#byImsi.get(ue.imsi) === ue) this.#byImsi.delete(ue.imsi);
+    ue.imsi = imsi;
+    this.#byImsi.set(imsi, ue);
     return former === ue ? undefined : former;
   }
 

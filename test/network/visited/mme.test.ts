@@ -85,7 +85,7 @@ test('a device attaches by GUTI under its stored context without another challen
   assert.notEqual(accept.guti?.mTmsi, guti?.mTmsi);
   await until('located', () => home.commands().filter((name) => /Update-Location/.test(name)).length === 2);
   assert.equal(home.commands().filter((name) => /Authentication/.test(name)).length, 1);
-  assert.equal(visited.registered(), 1);
+  await until('attached again', () => visited.registered() === 1);
 });
 
 test('an unknown GUTI leads to identification', async (t) => {
@@ -390,7 +390,7 @@ test('what others send at a registered device does it no harm', async (t) => {
 });
 
 test('20000 hostile messages, from strangers and from within, leave everybody served', async (t) => {
-  const { visited, ue: make, until } = await stage(t);
+  const { visited, events, ue: make, until } = await stage(t);
   const ue = await make();
   await ue.attach();
   await until('attached', () => visited.registered() === 1);
@@ -428,9 +428,11 @@ test('20000 hostile messages, from strangers and from within, leave everybody se
     }
     if (i % 200 === 199) await new Promise((resolve) => setImmediate(resolve));
   }
+  // What is still in the socket's buffer is taken first; more than it holds was lost on the way.
+  await new Promise((resolve) => setTimeout(resolve, 500));
   const other = await make('001010000000002');
   await other.attach();
-  await until('other attached', () => visited.registered() >= 1);
+  await until('other attached', () => events.some((e) => e.type === 'attached' && e.imsi === other.imsi));
 });
 
 test('300 devices attach at once', async (t) => {
