@@ -132,6 +132,23 @@ export interface NasSecurityState {
 }
 
 /** A security context at work. */
+export interface NasSecurityOptions {
+  /** EIA0 is allowed (TS 33.401 §5.1.4.1: unauthenticated emergency calls only); default false */
+  nullIntegrity?: boolean;
+  /**
+   * A ciphertext that begins like a plain EMM or ESM message is not sent: the next NAS COUNT is taken instead,
+   * which a receiver follows as if a message were lost (TS 24.301 §4.4.3.2). Analysers that guess from the
+   * first byte whether a message is ciphered are then never wrong. Default true.
+   */
+  unmistakable?: boolean;
+}
+
+/** Whether a payload begins with the protocol discriminator of EMM or ESM. */
+const looksPlain = (payload: Uint8Array): boolean => {
+  const discriminator = (payload[0] ?? 0) & 0x0f;
+  return discriminator === PROTOCOL.emm || discriminator === PROTOCOL.esm;
+};
+
 export interface NasSecurity {
   /** counts move on as messages pass */
   readonly state: NasSecurityState;
@@ -154,10 +171,12 @@ const COUNTS = 2 ** 24;
 
 /**
  * Puts a security context to work; derives its keys once.
- * @param nullIntegrity lets EIA0 pass: unauthenticated emergency service only (TS 33.401 §5.1.4.1)
  * @throws FieldError on an algorithm that is not implemented or not allowed
  */
-export function createNasSecurity(state: NasSecurityState, nullIntegrity = false): NasSecurity {
+export function createNasSecurity(
+  state: NasSecurityState,
+  { nullIntegrity = false, unmistakable = true }: NasSecurityOptions = {},
+): NasSecurity {
   if (state.eea !== 0 && state.eea !== 2) throw new FieldError('eea', String(state.eea), '0 or 2');
   if (state.eia !== 2 && !(state.eia === 0 && nullIntegrity)) {
     throw new FieldError('eia', String(state.eia), nullIntegrity ? '0 or 2' : '2');
@@ -175,15 +194,20 @@ export function createNasSecurity(state: NasSecurityState, nullIntegrity = false
     state,
     protect(message, direction, headerType) {
       if (headerType < 1 || headerType > 4) throw new FieldError('headerType', String(headerType), '1 to 4');
-      const count = state[direction];
-      if (count >= COUNTS) throw new FieldError('NAS COUNT', String(count), 'below 2^24');
-      const out = new Uint8Array(6 + message.length);
-      out[0] = (headerType << 4) | PROTOCOL.emm;
-      out[5] = count;
-      out.set(isCiphered(headerType) ? cipher(count, direction, message) : message, 6);
-      out.set(macOf(count, direction, out.subarray(5)), 1);
-      state[direction] = count + 1;
-      return out;
+      const ciphered = isCiphered(headerType);
+      for (;;) {
+        const count = state[direction];
+        if (count >= COUNTS) throw new FieldError('NAS COUNT', String(count), 'below 2^24');
+        state[direction] = count + 1;
+        const payload = ciphered ? cipher(count, direction, message) : message;
+        if (unmistakable && ciphered && state.eea !== 0 && looksPlain(payload)) continue;
+        const out = new Uint8Array(6 + message.length);
+        out[0] = (headerType << 4) | PROTOCOL.emm;
+        out[5] = count;
+        out.set(payload, 6);
+        out.set(macOf(count, direction, out.subarray(5)), 1);
+        return out;
+      }
     },
     unprotect(bytes, direction) {
       const { headerType, mac, sequenceNumber, payload } = splitProtected(bytes);

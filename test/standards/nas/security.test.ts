@@ -174,7 +174,7 @@ test('the last of 2^24 counts is used, then no more', () => {
 test('EIA0 passes only where it is allowed', () => {
   assert.throws(() => createNasSecurity(state({ eia: 0 })), /^FieldError: eia: 0/);
   assert.throws(() => createNasSecurity(state({ eea: 1 })), FieldError);
-  const emergency = createNasSecurity(state({ eia: 0, eea: 0 }), true);
+  const emergency = createNasSecurity(state({ eia: 0, eea: 0 }), { nullIntegrity: true });
   assert.equal(toHex(emergency.protect(fromHex('0746'), 'uplink', 1)), '17' + '00000000' + '00' + '0746');
 });
 
@@ -190,4 +190,23 @@ test('hostile bytes: not genuine, or an error that names a field', () => {
     if (opened !== undefined) assert.equal(opened.plain.length, 7);
   });
   assert.throws(() => splitProtected(fromHex('c70000')), DecodeError);
+});
+
+test('no ciphertext begins like a plain message, and the receiver follows the counts that were passed over', () => {
+  const device = createNasSecurity(state());
+  const network = createNasSecurity(state());
+  const message = fromHex('075f01');
+  let skipped = 0;
+  for (let i = 0; i < 400; i++) {
+    const before = device.state.uplink;
+    const sent = device.protect(message, 'uplink', 2);
+    skipped += device.state.uplink - before - 1;
+    assert.ok(![2, 7].includes(sent[6]! & 0x0f));
+    assert.equal(toHex(network.unprotect(sent, 'uplink')!.plain), toHex(message));
+  }
+  // Two of sixteen first nibbles are passed over.
+  assert.ok(skipped > 20 && skipped < 120, String(skipped));
+  const plain = createNasSecurity(state(), { unmistakable: false });
+  for (let i = 0; i < 50; i++) plain.protect(message, 'uplink', 2);
+  assert.equal(plain.state.uplink, state().uplink + 50);
 });
