@@ -10,6 +10,8 @@ import type { WireEnd } from './wires.ts';
 const LINK_TYPE_IPV4 = 228;
 /** Largest TCP segment the capture writes, in bytes. */
 const SEGMENT = 32_000;
+/** Longest message that is waited for, in bytes. */
+const MOST = 1 << 20;
 /** Bytes gathered before they are written to the file. */
 const BUFFER = 1 << 20;
 
@@ -18,8 +20,8 @@ const OPT_COMMENT = 1;
 
 export interface Capture {
   udp(from: WireEnd, to: WireEnd, payload: Uint8Array, comment?: string): void;
-  /** A chunk of a TCP stream; sequence numbers go on where the stream stood. */
-  tcp(from: WireEnd, to: WireEnd, payload: Uint8Array): void;
+  /** A chunk of a TCP stream: each message that is whole now becomes a frame, in sequence. */
+  tcp(service: 'diameter' | 'smpp', from: WireEnd, to: WireEnd, chunk: Uint8Array): void;
   close(): void;
 }
 
@@ -56,6 +58,8 @@ export function openCapture(path: string, clock: Clock): Capture {
   let size = 0;
   let identification = 0;
   const sequence = new Map<string, number>();
+  /** by direction of a connection: the beginning of a message that is not whole yet */
+  const unfinished = new Map<string, Buffer>();
   const flush = (): void => {
     if (size > 0) writeSync(file, Buffer.concat(pending));
     pending = [];
@@ -108,6 +112,26 @@ export function openCapture(path: string, clock: Clock): Capture {
     write(block(6, body));
   };
 
+  /** One message, in as many TCP segments as it takes. */
+  const segment = (there: string, back: string, from: WireEnd, to: WireEnd, message: Buffer): void => {
+    for (let offset = 0; offset < message.length; offset += SEGMENT) {
+      const part = message.subarray(offset, offset + SEGMENT);
+      const seq = sequence.get(there) ?? 1;
+      sequence.set(there, (seq + part.length) >>> 0);
+      const bytes = Buffer.alloc(20 + part.length);
+      bytes.writeUInt16BE(from.port, 0);
+      bytes.writeUInt16BE(to.port, 2);
+      bytes.writeUInt32BE(seq, 4);
+      bytes.writeUInt32BE(sequence.get(back) ?? 1, 8);
+      bytes[12] = 5 << 4;
+      // PSH, ACK
+      bytes[13] = 0x18;
+      bytes.writeUInt16BE(0xffff, 14);
+      bytes.set(part, 20);
+      frame(6, from, to, bytes, 16);
+    }
+  };
+
   const section = Buffer.alloc(16);
   section.writeUInt32LE(0x1a2b3c4d, 0);
   section.writeUInt16LE(1, 4);
@@ -127,24 +151,19 @@ export function openCapture(path: string, clock: Clock): Capture {
       segment.set(payload, 8);
       frame(17, from, to, segment, 6, comment);
     },
-    tcp(from, to, payload) {
+    tcp(service, from, to, chunk) {
       const there = `${from.address}:${from.port}>${to.address}:${to.port}`;
       const back = `${to.address}:${to.port}>${from.address}:${from.port}`;
-      for (let offset = 0; offset < payload.length; offset += SEGMENT) {
-        const part = payload.subarray(offset, offset + SEGMENT);
-        const seq = sequence.get(there) ?? 1;
-        sequence.set(there, (seq + part.length) >>> 0);
-        const segment = Buffer.alloc(20 + part.length);
-        segment.writeUInt16BE(from.port, 0);
-        segment.writeUInt16BE(to.port, 2);
-        segment.writeUInt32BE(seq, 4);
-        segment.writeUInt32BE(sequence.get(back) ?? 1, 8);
-        segment[12] = 5 << 4;
-        segment[13] = 0x18;
-        segment.writeUInt16BE(0xffff, 14);
-        segment.set(part, 20);
-        frame(6, from, to, segment, 16);
+      let bytes = Buffer.concat([unfinished.get(there) ?? Buffer.alloc(0), chunk]);
+      while (bytes.length >= 4) {
+        // Diameter: version, then 3 bytes of length; SMPP: 4 bytes of length. What is neither goes out as it is.
+        const said = service === 'diameter' ? bytes.readUIntBE(1, 3) : bytes.readUInt32BE(0);
+        const length = said < 4 || said > MOST ? bytes.length : said;
+        if (bytes.length < length) break;
+        segment(there, back, from, to, bytes.subarray(0, length));
+        bytes = bytes.subarray(length);
       }
+      unfinished.set(there, bytes);
     },
     close() {
       flush();

@@ -89,7 +89,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       return;
     }
     if (transport === 'udp') capture?.udp(from, to, bytes);
-    else capture?.tcp(from, to, bytes);
+    else if (service === 'diameter' || service === 'smpp') capture?.tcp(service, from, to, bytes);
   });
   const edge = (name: string, address: string): Edge => ({
     clock,
@@ -217,8 +217,6 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     }),
     rejectWith: (imsi) => (imsi.startsWith(PROFILES.B.plmn) ? options.faults.cause : undefined),
     observe: (event) => {
-      if (process.env.DBG && event.type !== 'plainNas')
-        console.error('VNO', clock.now() - START, JSON.stringify(event));
       if (event.type === 'plainNas') twin(deviceOfPort.get(event.device.port) ?? 0, 'uplink', event.bytes);
     },
   });
@@ -245,7 +243,6 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       observe: (event) => {
         if (event.type === 'plainNas') twin(n, 'downlink', event.bytes);
         else {
-          if (process.env.DBG) console.error('UE', clock.now() - START, JSON.stringify(event));
           if (event.type === 'sms') air.sms++;
           options.observe?.(made.name, event);
         }

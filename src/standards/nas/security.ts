@@ -143,10 +143,13 @@ export interface NasSecurityOptions {
   unmistakable?: boolean;
 }
 
-/** Whether a payload begins with the protocol discriminator of EMM or ESM. */
+/** Whether a payload begins with the protocol discriminator of EMM, ESM or test procedures (TS 24.007 §11.2.3.1.1). */
+const TEST_PROCEDURES = 0x0f;
 const looksPlain = (payload: Uint8Array): boolean => {
   const discriminator = (payload[0] ?? 0) & 0x0f;
-  return discriminator === PROTOCOL.emm || discriminator === PROTOCOL.esm;
+  return (
+    discriminator === PROTOCOL.emm || discriminator === PROTOCOL.esm || discriminator === TEST_PROCEDURES
+  );
 };
 
 export interface NasSecurity {
