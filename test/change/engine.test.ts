@@ -14,7 +14,7 @@ import {
 } from '../../src/change/change.ts';
 import { createChangeEngine } from '../../src/change/engine.ts';
 import { openChangeStore } from '../../src/change/store.ts';
-import { FieldError } from '../../src/standards/bytes/index.ts';
+import type { FieldError } from '../../src/standards/bytes/index.ts';
 import { VirtualClock } from '../../src/lab/clock.ts';
 
 const policy = { timeout: 3_600_000, pause: 1000, longestPause: 60_000 };
