@@ -1,7 +1,7 @@
 /** A fleet as it leaves the factory: cards with their lists, the vendor's file for A, the escrow's pairs. */
 import type { CardFile } from '../device/uicc/index.ts';
 import type { OwnedDevice } from '../network/owner/owner.ts';
-import type { OperatorProfile } from '../network/operator/operator.ts';
+import type { OperatorProfile } from '../network/operator/profile.ts';
 import type { EscrowedPair } from '../network/escrow/escrow.ts';
 import { toHex } from '../standards/bytes/index.ts';
 import { luhnDigit } from '../standards/uicc/index.ts';

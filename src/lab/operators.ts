@@ -1,5 +1,5 @@
 /** The two operators of the lab, with test PLMNs and numbers of no country (TS 34.108, E.164 +999). */
-import type { OperatorProfile } from '../network/operator/operator.ts';
+import type { OperatorProfile } from '../network/operator/profile.ts';
 
 export const PROFILES: Record<'A' | 'B', OperatorProfile> = {
   A: {

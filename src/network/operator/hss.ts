@@ -28,7 +28,7 @@ import {
   type Message,
   type RequestValues,
 } from '../../standards/diameter/index.ts';
-import { encodePlmn } from '../../standards/nas/index.ts';
+import { encodePlmn } from '../../standards/bytes/index.ts';
 import { createDiameterNode, type DiameterNode } from '../wire/diameter.ts';
 import type { KeyVault } from '../vault/vault.ts';
 import type { OperatorStore, Subscriber } from './store.ts';

@@ -1,6 +1,7 @@
-/** Bytes: reading, writing, hexadecimal, BCD digits, and the error that names a field. */
+/** Bytes: reading, writing, hexadecimal, BCD digits, networks, and the error that names a field. */
 export * from './error.ts';
 export * from './hex.ts';
 export * from './bcd.ts';
+export * from './plmn.ts';
 export * from './reader.ts';
 export * from './writer.ts';

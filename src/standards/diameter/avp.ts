@@ -1,5 +1,13 @@
 /** Typed AVPs and groups of them: what a dictionary is made of (RFC 6733 §4.2–4.4). */
-import { DecodeError, FieldError, Writer, decodeBcd, encodeBcd } from '../bytes/index.ts';
+import {
+  DecodeError,
+  FieldError,
+  Writer,
+  decodeBcd,
+  decodePlmn,
+  encodeBcd,
+  encodePlmn,
+} from '../bytes/index.ts';
 import { AvpError, readAvps, writeAvps, type Avp } from './message.ts';
 
 /** One entry of the dictionary. */
@@ -229,22 +237,8 @@ export const plmn = (name: string, code: number, where: Where = {}): AvpType<str
     code,
     where,
     'OctetString',
-    (value) => {
-      if (!/^[0-9]{5,6}$/.test(value)) throw new FieldError(name, JSON.stringify(value), '5 or 6 digits');
-      const d = Array.from(value, Number) as [number, number, number, number, number, number?];
-      return Uint8Array.of(d[0] | (d[1] << 4), d[2] | ((d[5] ?? 0xf) << 4), d[3] | (d[4] << 4));
-    },
-    (data) => {
-      if (data.length !== 3) throw new DecodeError(name, `${data.length} bytes`, '3 bytes');
-      const nibbles = [...data].flatMap((byte) => [byte & 0x0f, byte >> 4]) as number[];
-      const third = nibbles[3]!;
-      const order = [nibbles[0]!, nibbles[1]!, nibbles[2]!, nibbles[4]!, nibbles[5]!];
-      if (third !== 0xf) order.push(third);
-      if (order.some((digit) => digit > 9)) {
-        throw new DecodeError(name, 'a nibble over 9', 'decimal digits, filler 0xf for a third MNC digit');
-      }
-      return order.join('');
-    },
+    (value) => encodePlmn(value, name),
+    (data) => decodePlmn(data, name),
   );
 
 type How = 'one' | 'optional' | 'many' | 'fixed';

@@ -1,8 +1,16 @@
 /** Elementary files of the USIM that remember networks, places and keys (TS 31.102 §4.2). */
-import { DecodeError, FieldError, Reader, Writer, expectLength } from '../bytes/index.ts';
+import {
+  DecodeError,
+  FieldError,
+  Reader,
+  Writer,
+  expectLength,
+  decodePlmn,
+  encodePlmn,
+} from '../bytes/index.ts';
 import { exact, file, numberOf, onlyFilling, padded, unsigned } from './file.ts';
 import type { ElementaryFile } from './file.ts';
-import { decodeArea, decodePlmn, encodeArea, encodePlmn, isBlank, type Area } from './numbers.ts';
+import { decodeArea, encodeArea, isBlank, type Area } from './numbers.ts';
 import { decodeBerTlvs, encodeBerTlv, encodeBerTlvs, takeBerTlv } from './tlv.ts';
 
 /** Bits of an access technology identifier (§4.2.5). */

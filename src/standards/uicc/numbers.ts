@@ -1,25 +1,5 @@
-/** Numbers inside card data: PLMN identities (TS 24.008 §10.5.1.13) and dialling numbers (§10.5.4.7). */
-import { DecodeError, FieldError } from '../bytes/index.ts';
-
-/** MCC and MNC as 5 or 6 digits, in 3 bytes; a two-digit MNC leaves a nibble 0xF. */
-export function encodePlmn(plmn: string): Uint8Array {
-  if (!/^[0-9]{5,6}$/.test(plmn)) throw new FieldError('plmn', JSON.stringify(plmn), '5 or 6 digits');
-  const d = [...plmn].map(Number);
-  const third = d.length === 6 ? d[5]! : 0xf;
-  return Uint8Array.of(d[0]! | (d[1]! << 4), d[2]! | (third << 4), d[3]! | (d[4]! << 4));
-}
-
-/** @throws DecodeError on other than 3 bytes or a nibble that is no digit */
-export function decodePlmn(bytes: Uint8Array, field = 'PLMN'): string {
-  if (bytes.length !== 3) throw new DecodeError(field, `${bytes.length} bytes`, '3 bytes');
-  const [a, b, c] = bytes as unknown as [number, number, number];
-  const digits = [a & 15, a >> 4, b & 15, c & 15, c >> 4];
-  if (b >> 4 !== 15) digits.push(b >> 4);
-  if (digits.some((digit) => digit > 9)) {
-    throw new DecodeError(field, Buffer.from(bytes).toString('hex'), 'decimal digits');
-  }
-  return digits.join('');
-}
+/** Numbers inside card data: areas (TS 24.008 §10.5.1.13) and dialling numbers (§10.5.4.7). */
+import { DecodeError, FieldError, decodePlmn, encodePlmn } from '../bytes/index.ts';
 
 /** Whether a field for a PLMN is empty: all ones. */
 export const isBlank = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0xff);

@@ -23,7 +23,7 @@ import {
   type Message,
   type RequestValues,
 } from '../../../src/standards/diameter/index.ts';
-import { encodePlmn } from '../../../src/standards/nas/index.ts';
+import { encodePlmn } from '../../../src/standards/bytes/index.ts';
 import { createDiameterNode, type DiameterNode } from '../../../src/network/wire/diameter.ts';
 import {
   createVisited,
