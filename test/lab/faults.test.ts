@@ -1,0 +1,92 @@
+/** Nothing strands a device: B silent from the start, B silent late, and a trial for each EMM cause. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FieldError } from '../../src/standards/bytes/index.ts';
+import { FAULT_NAMES, TRIAL_CAUSES, parseFaults } from '../../src/lab/faults.ts';
+import { runLab, type LabLine } from '../../src/lab/lab.ts';
+
+async function run(fault: string | undefined, devices = 3, seed = 11) {
+  const lines: LabLine[] = [];
+  const { result, complete } = await runLab({
+    alternatives: ['3b'],
+    devices,
+    seed,
+    faults: parseFaults(fault === undefined ? [] : [fault]),
+    tell: (line) => lines.push(line),
+  });
+  assert.equal(result.stranded, 0);
+  assert.equal(
+    result.moved + result.rolledBack + result.pristine + result.awaitingVisit,
+    devices,
+    'all are somewhere',
+  );
+  assert.ok(complete);
+  const why = lines.flatMap((line) => (line.type === 'ended' ? [line.why ?? ''] : []));
+  const minutes = lines.flatMap((line) => (line.type === 'ended' ? [line.at / 60] : []));
+  return { result, why, minutes };
+}
+
+test('without a fault all are moved, by two short messages each, the first within seconds', async () => {
+  const { result } = await run(undefined, 8);
+  assert.equal(result.moved, 8);
+  const each = result.alternatives['3b']!;
+  assert.equal(each.smsPerDevice, 2);
+  assert.ok(each.airBytesPerDevice > 300 && each.airBytesPerDevice < 1000);
+  assert.equal(result.effectsRepeated, 0);
+  assert.deepEqual(Object.keys(result), [
+    'from',
+    'to',
+    'devices',
+    'moved',
+    'rolledBack',
+    'pristine',
+    'awaitingVisit',
+    'stranded',
+    'seconds',
+    'resumed',
+    'inDoubt',
+    'effectsRepeated',
+    'alternatives',
+  ]);
+  assert.deepEqual(Object.keys(each), [
+    'devices',
+    'moved',
+    'rolledBack',
+    'pristine',
+    'awaitingVisit',
+    'stranded',
+    'smsPerDevice',
+    'airBytesPerDevice',
+    'roleMessagesPerDevice',
+  ]);
+});
+
+test('target-down: nobody is moved, nothing is sent to a card, everybody is served by A', async () => {
+  const { result, why } = await run('target-down');
+  assert.equal(result.rolledBack, 3);
+  assert.equal(result.alternatives['3b']!.smsPerDevice, 0);
+  for (const each of why) assert.match(each, /HSS of B does not answer/);
+});
+
+test('target-down-late: the cards come back to A by themselves', async () => {
+  const { result } = await run('target-down-late');
+  assert.equal(result.rolledBack + result.moved, 3);
+  assert.ok(result.rolledBack > 0);
+});
+
+for (const cause of TRIAL_CAUSES) {
+  const waits = cause === 17 || cause === 22;
+  test(`EMM cause #${cause} on trial: back on A ${waits ? 'when the trial is over' : 'soon'}, and the card says why`, async () => {
+    const { result, why, minutes } = await run(`emm-cause-${cause}`, 2);
+    assert.equal(result.rolledBack, 2);
+    for (const each of why) assert.match(each, waits ? /fell back: timeOut/ : /fell back: rejected/);
+    for (const each of minutes) assert.ok(waits ? each > 55 && each < 90 : each < 30, `${each} minutes`);
+  });
+}
+
+test('a fault that is none is named, with those there are', () => {
+  assert.throws(
+    () => parseFaults(['emm-cause-99']),
+    (error: FieldError) => error.expected === FAULT_NAMES.join(', '),
+  );
+});
