@@ -40,7 +40,8 @@ test('over random silences of B and random causes, no device strands', async () 
         const { state } = await story.move('device-1', 'A', 'B');
         assert.ok(!retired.includes('before'), 'A was asked to retire before B had committed');
         story.world.setTargetDown(false);
-        await story.pass(60);
+        // Longer than any trial: a card that had not committed would be back at A by then.
+        await story.pass(120);
         assert.equal((await story.heard('device-1'))?.operator, state === 'done' ? 'B' : 'A');
         seen.add(state);
         await story.end();

@@ -5,7 +5,7 @@ import { createKiListMethod, type KiListOptions } from '../../src/change/ki-list
 import { followParties } from '../../src/change/parties.ts';
 import { openChangeStore } from '../../src/change/store.ts';
 import type { Faults } from '../../src/lab/faults.ts';
-import { createWorld, type World } from '../../src/lab/world.ts';
+import { HEARTBEAT, createWorld, type World } from '../../src/lab/world.ts';
 
 export interface Story {
   world: World;
@@ -19,6 +19,7 @@ export interface Story {
     from: string,
     to: string,
   ): Promise<{ state: string; why: string | undefined; steps: string[] }>;
+  /** over which operator its application was heard last; null if not within the last two heartbeats */
   heard(device: string): Promise<{ operator: string; imsi: string } | null>;
   pass(minutes: number): Promise<void>;
   end(): Promise<void>;
@@ -63,7 +64,10 @@ export async function begin(devices: number, options: Partial<KiListOptions> = {
     sms: 0,
     on: () => undefined,
     pass,
-    heard: async (device) => (await ask(world.owner.device(device))).heard,
+    heard: async (device) => {
+      const { heard } = await ask(world.owner.device(device));
+      return heard && heard.at > clock.now() - 2 * HEARTBEAT ? heard : null;
+    },
     async move(device, from, to) {
       const change = (++count).toString(16).padStart(16, '0');
       const [order] = await ask(world.owner.order([{ change, device, to, alternative: '3b' }]));
