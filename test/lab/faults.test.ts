@@ -1,7 +1,7 @@
 /** Nothing strands a device: B silent from the start, B silent late, and a trial for each EMM cause. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FieldError } from '../../src/standards/bytes/index.ts';
+import type { FieldError } from '../../src/standards/bytes/index.ts';
 import { FAULT_NAMES, TRIAL_CAUSES, parseFaults } from '../../src/lab/faults.ts';
 import { runLab, type LabLine } from '../../src/lab/lab.ts';
 
