@@ -134,11 +134,12 @@ test('what one side protects, the other opens: any header, any count, across the
     fc.property(
       fc.uint8Array({ minLength: 2, maxLength: 80 }),
       fc.integer({ min: 1, max: 4 }),
-      fc.nat(2 ** 24 - 2),
+      // Room for the counts that a mistakable ciphertext skips.
+      fc.nat(2 ** 24 - 260),
       fc.nat(200),
       fc.constantFrom(0, 2),
       (message, headerType, start, lost, eea) => {
-        const device = createNasSecurity(state({ uplink: Math.min(start + lost, 2 ** 24 - 1), eea }));
+        const device = createNasSecurity(state({ uplink: start + lost, eea }));
         const network = createNasSecurity(state({ uplink: start, eea }));
         const bytes = device.protect(message, 'uplink', headerType);
         assert.ok(isProtected(bytes));
