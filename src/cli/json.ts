@@ -40,9 +40,9 @@ export function badField(error: z.ZodError): FieldError {
   const issue = error.issues[0];
   const extra = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
   if (extra !== undefined) return new FieldError(extra, 'present', 'only the fields of this tool');
-  return new FieldError(
-    issue?.path.join('.') || 'input',
-    'absent or not as specified',
-    issue?.message ?? 'valid input',
-  );
+  const field = issue?.path.join('.') || 'input';
+  if (issue?.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
+    return new FieldError(field, 'absent', `a ${issue.expected}`);
+  }
+  return new FieldError(field, 'not as specified', issue?.message.replace(/^Invalid [a-z]+: expected /, '') ?? 'valid input');
 }

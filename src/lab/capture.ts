@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Clock } from '../edge/index.ts';
+import { FieldError } from '../standards/bytes/index.ts';
 import type { WireEnd } from './wires.ts';
 
 /** LINKTYPE_IPV4 */
@@ -51,9 +52,21 @@ function ipv4(address: string): Buffer {
   return Buffer.from(address.split('.').map(Number));
 }
 
-/** Opens `path` for writing at once, so that a wrong path is known before anything runs. */
+function createFile(path: string): number {
+  try {
+    return openSync(path, 'w');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new FieldError('--pcap', path, `a file that can be written (${code ?? String(error)})`);
+  }
+}
+
+/**
+ * Opens `path` for writing at once, so that a wrong path is known before anything runs.
+ * @throws FieldError if it cannot be written
+ */
 export function openCapture(path: string, clock: Clock): Capture {
-  const file = openSync(path, 'w');
+  const file = createFile(path);
   let pending: Buffer[] = [];
   let size = 0;
   let identification = 0;
