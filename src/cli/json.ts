@@ -44,5 +44,9 @@ export function badField(error: z.ZodError): FieldError {
   if (issue?.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
     return new FieldError(field, 'absent', `a ${issue.expected}`);
   }
-  return new FieldError(field, 'not as specified', issue?.message.replace(/^Invalid [a-z]+: expected /, '') ?? 'valid input');
+  return new FieldError(
+    field,
+    'not as specified',
+    issue?.message.replace(/^Invalid [a-z]+: expected /, '') ?? 'valid input',
+  );
 }
