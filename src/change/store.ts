@@ -38,6 +38,7 @@ export interface Settled {
 }
 
 export interface ChangeCounts {
+  total: number;
   live: number;
   ended: Record<TerminalState, number>;
 }
@@ -226,10 +227,12 @@ export function openChangeStore(path: string): ChangeStore {
     },
     counts() {
       const result: ChangeCounts = {
+        total: 0,
         live: 0,
         ended: { done: 0, rolledBack: 0, pristine: 0, awaitingVisit: 0 },
       };
       for (const row of counts.all()) {
+        result.total += Number(row.n);
         if (row.state === null) result.live = Number(row.n);
         else result.ended[row.state as TerminalState] = Number(row.n);
       }

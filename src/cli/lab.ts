@@ -1,4 +1,5 @@
 /** `rehome lab`: a whole world on this machine, told as it happens. */
+import { isDeepStrictEqual } from 'node:util';
 import { Command } from 'commander';
 import { FieldError } from '../standards/bytes/index.ts';
 import { FAULT_NAMES, parseFaults } from '../lab/faults.ts';
@@ -63,6 +64,8 @@ interface LabFlags {
   seed: string;
   fault?: string;
   pcap?: string;
+  store?: string;
+  resume?: boolean;
   json?: boolean;
 }
 
@@ -74,6 +77,8 @@ export function labCommand(): Command {
     .option('--fault <names>', `what goes wrong: ${FAULT_NAMES.join(', ')}`)
     .option('--seed <n>', 'what decides keys and chance', '1')
     .option('--pcap <file>', 'write every message to a capture (pcapng)')
+    .option('--store <file>', 'keep the whole world in this file and others beside it')
+    .option('--resume', 'go on with the world in --store')
     .option('--json', 'one JSON document on standard output, all else on standard error')
     .action(async (flags: LabFlags) => {
       const alternatives = list(flags.alternative);
@@ -94,16 +99,35 @@ export function labCommand(): Command {
           say(`${time}  ${line.device.padEnd(12)} ${WORDS[line.state] ?? line.state}${why}  ${count}`);
         }
       };
+      if (flags.resume && flags.store === undefined) {
+        throw new FieldError('--resume', 'given', '--store with it');
+      }
       // Loaded when asked for: the other commands start without a whole world.
       const { runLab } = await import('../lab/lab.ts');
+      const { openLabStore } = await import('../lab/store.ts');
+      const store = flags.store === undefined ? undefined : openLabStore(flags.store, flags.resume === true);
+      if (store) {
+        const asked = { alternatives, devices, seed, faults };
+        const made = store.get<typeof asked>('options');
+        if (made !== undefined && !isDeepStrictEqual(made, asked)) {
+          throw new FieldError(
+            '--store',
+            flags.store!,
+            `the options that its world was made with: ${JSON.stringify(made)}`,
+          );
+        }
+        store.put('options', asked);
+      }
       const { result, complete } = await runLab({
         alternatives: ['3b'],
         devices,
         seed,
         faults,
         ...(flags.pcap === undefined ? {} : { pcap: flags.pcap }),
+        ...(store === undefined ? {} : { store }),
         tell,
       });
+      store?.close();
       if (flags.json) {
         console.log(JSON.stringify(result));
       } else {

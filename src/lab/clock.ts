@@ -20,9 +20,15 @@ export class VirtualClock implements Clock {
   /** binary heap by (at, order) */
   #heap: Entry[] = [];
 
-  /** @param start milliseconds since 1970 */
-  constructor(start: number) {
+  readonly #passing: ((to: number) => void) | undefined;
+
+  /**
+   * @param start milliseconds since 1970
+   * @param passing told of every step of time before it is taken
+   */
+  constructor(start: number, passing?: (to: number) => void) {
     this.#now = start;
+    this.#passing = passing;
   }
 
   now(): number {
@@ -65,7 +71,9 @@ export class VirtualClock implements Clock {
       quiet = 0;
       const next = this.#next();
       if (!next) return done();
-      this.#now = Math.max(this.#now, next.at);
+      const to = Math.max(this.#now, next.at);
+      this.#passing?.(to);
+      this.#now = to;
       // All timers of the same instant fire together, as they would on one machine.
       for (let due: Entry | undefined = next; due && due.at <= this.#now; due = this.#next()) {
         this.#pop();

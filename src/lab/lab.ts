@@ -7,7 +7,8 @@ import { toHex } from '../standards/bytes/index.ts';
 import type { Faults } from './faults.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom } from './random.ts';
-import { HEARTBEAT, createWorld } from './world.ts';
+import { noStore, type LabStore } from './store.ts';
+import { HEARTBEAT, createWorld, type AirCount } from './world.ts';
 
 export interface LabOptions {
   /** only 3b so far */
@@ -17,6 +18,8 @@ export interface LabOptions {
   faults: Faults;
   /** file to write the capture to */
   pcap?: string;
+  /** where the world outlives this process; nowhere if not given */
+  store?: LabStore;
   tell: (line: LabLine) => void;
 }
 
@@ -66,23 +69,28 @@ export interface LabResult {
 /** Virtual time in which a fleet must have attached before anything is ordered. */
 const ATTACH_TIME = 3_600_000;
 const DAY = 86_400_000;
+/** Real milliseconds between two times that the sums so far are written down. */
+const SAVE_EVERY = 200;
 const perDevice = (sum: number, devices: number): number => Math.round((100 * sum) / devices) / 100;
+
+/** What went over air and wires since the orders. */
+interface Sums extends AirCount {
+  roleMessages: number;
+}
 
 export async function runLab(options: LabOptions): Promise<{ result: LabResult; complete: boolean }> {
   const began = performance.now();
   const { devices, seed } = options;
+  const kept = options.store ?? noStore();
   const reasons = new Map<string, string>();
-  const switched = new Map<string, number>();
   const errors: unknown[] = [];
   const world = await createWorld({
     devices,
     seed,
     faults: options.faults,
+    store: kept,
     ...(options.pcap === undefined ? {} : { pcap: options.pcap }),
     onError: (error) => errors.push(error),
-    observe: (device, event) => {
-      if (event.type === 'refresh') switched.set(device, (switched.get(device) ?? 0) + 1);
-    },
   });
   const { clock, owner } = world;
   const start = clock.now();
@@ -102,25 +110,35 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
     return last && last.at >= since ? last.operator : undefined;
   };
 
-  stage(`${devices} devices with a card of ${PROFILES.A.serviceProviderName} come on the air`);
-  await world.run(() => heard.size === devices || clock.now() > start + ATTACH_TIME);
-  stage(`${heard.size} of ${devices} heard over A; their owner orders them to B by 3b`);
+  const store = openChangeStore(kept.engine);
+  const fresh = !kept.resumed || store.counts().total === 0;
+  if (fresh) {
+    stage(`${devices} devices with a card of ${PROFILES.A.serviceProviderName} come on the air`);
+    await world.run(() => heard.size === devices || clock.now() > start + ATTACH_TIME);
+    stage(`${heard.size} of ${devices} heard over A; their owner orders them to B by 3b`);
+  } else {
+    stage(`the world goes on: ${store.inDoubt} changes were in doubt`);
+  }
 
-  const store = openChangeStore(':memory:');
-  let ended = 0;
-  let lateUntil: number | undefined;
+  let ended = store.counts().total - store.counts().live;
+  let lateUntil = kept.get<number>('late until');
+  const late = (until: number): void => {
+    lateUntil = until;
+    kept.put('late until', until);
+    world.setTargetDown(true);
+    stage('the HSS of B stops answering, for a day');
+    clock.after(until - clock.now(), () => {
+      world.setTargetDown(false);
+      stage('the HSS of B answers again');
+    });
+  };
+  if (lateUntil !== undefined && lateUntil > clock.now()) late(lateUntil);
   const observe = (progress: Progress): void => {
     if (progress.why !== undefined && (progress.outcome === 'back' || !reasons.has(progress.device))) {
       reasons.set(progress.device, progress.why);
     }
     if (options.faults.targetDown === 'late' && progress.next === 'switch' && lateUntil === undefined) {
-      lateUntil = clock.now() + DAY;
-      world.setTargetDown(true);
-      stage('the HSS of B stops answering, for a day');
-      clock.after(DAY, () => {
-        world.setTargetDown(false);
-        stage('the HSS of B answers again');
-      });
+      late(clock.now() + DAY);
     }
     if (progress.state === undefined) return;
     ended++;
@@ -144,16 +162,24 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   });
   const following = followParties(parties, store, engine);
   if (options.faults.targetDown === 'always') world.setTargetDown(true);
+  const sumsBefore = kept.get<Sums>('sums') ?? { sms: 0, bytes: 0, roleMessages: 0 };
   const before = { ...world.air, roleMessages: world.roleMessages() };
+  const sumsNow = (): Sums => ({
+    sms: sumsBefore.sms + world.air.sms - before.sms,
+    bytes: sumsBefore.bytes + world.air.bytes - before.bytes,
+    roleMessages: sumsBefore.roleMessages + world.roleMessages() - before.roleMessages,
+  });
   const names = seededRandom(seed, 'changes');
-  const requests = world.fleet.devices.map(({ name }) => ({
+  const requests = world.devices.map(({ made }) => ({
     change: toHex(names.bytes(8)),
-    device: name,
+    device: made.name,
     to: 'B',
     alternative: '3b' as const,
   }));
-  for (let i = 0; i < requests.length; i += 500) {
-    const some = requests.slice(i, i + 500);
+  world.setFaults(true);
+  const open = requests.filter(({ change }) => store.state(change) === undefined);
+  for (let i = 0; i < open.length; i += 500) {
+    const some = open.slice(i, i + 500);
     const orders = await owner.order(some);
     store.enqueue(
       some.map((request, j) => ({ ...request, from: 'A', data: { order: orders[j]! } })),
@@ -161,8 +187,20 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
     );
     engine.wake();
   }
-  await world.run(() => store.counts().live === 0);
-  const after = { ...world.air, roleMessages: world.roleMessages() };
+  let saved = performance.now();
+  await world.run(() => {
+    if (performance.now() > saved + SAVE_EVERY) {
+      kept.put('sums', sumsNow());
+      saved = performance.now();
+    }
+    return ended >= devices;
+  });
+  world.setFaults(false);
+  if (world.wrong.size > 0) {
+    stage(`went wrong: ${[...world.wrong].map(([fault, times]) => `${fault} ${times}×`).join(', ')}`);
+  }
+  const total = sumsNow();
+  kept.put('sums', total);
 
   // The state machine's opinion is not asked: who is not heard now is stranded.
   stage('every change has ended; is every device heard?');
@@ -171,23 +209,23 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   await world.run(
     () =>
       clock.now() > asked + 3 * HEARTBEAT ||
-      world.fleet.devices.every(({ name }) => heardSince(name, asked) !== undefined),
+      world.devices.every(({ made }) => heardSince(made.name, asked) !== undefined),
   );
   let moved = 0;
   let rolledBack = 0;
   let stranded = 0;
   let awaitingVisit = 0;
   let effectsRepeated = 0;
-  for (const { change, device } of requests) {
+  for (const [i, { change, device }] of requests.entries()) {
     const over = heardSince(device, asked);
     const state = store.state(change)!.state;
-    const effects = switched.get(device) ?? 0;
+    const effects = world.devices[i]!.switches;
     if (over === undefined) stranded++;
     else if (state === 'done' && over === 'B') moved++;
     else if (state === 'rolledBack' && over === 'A') rolledBack++;
     else if (state === 'awaitingVisit' && over === 'A') awaitingVisit++;
     else stranded++;
-    // A change resets the card once, its way back once more; anything beyond was done twice.
+    // A change gives the card another IMSI once, its way back once more; anything beyond was done twice.
     effectsRepeated += Math.max(0, effects - (state === 'done' ? 1 : 2));
   }
   following.close();
@@ -197,6 +235,7 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   const inDoubt = store.inDoubt;
   store.close();
   await world.close();
+  kept.put('state', 'finished');
   if (errors.length > 0) throw errors[0];
 
   const alternative: AlternativeResult = {
@@ -206,9 +245,9 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
     pristine: 0,
     awaitingVisit,
     stranded,
-    smsPerDevice: perDevice(after.sms - before.sms, devices),
-    airBytesPerDevice: perDevice(after.bytes - before.bytes, devices),
-    roleMessagesPerDevice: perDevice(after.roleMessages - before.roleMessages, devices),
+    smsPerDevice: perDevice(total.sms, devices),
+    airBytesPerDevice: perDevice(total.bytes, devices),
+    roleMessagesPerDevice: perDevice(total.roleMessages, devices),
   };
   const { smsPerDevice: _s, airBytesPerDevice: _a, roleMessagesPerDevice: _r, ...sums } = alternative;
   return {
@@ -218,7 +257,7 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
       to: PROFILES.B.plmn,
       ...sums,
       seconds: Math.round(performance.now() - began) / 1000,
-      resumed: false,
+      resumed: kept.resumed,
       inDoubt,
       effectsRepeated,
       alternatives: { '3b': alternative },

@@ -2,8 +2,8 @@
  * A whole world on this machine: an owner, an escrow, operators A and B, a visited network with its cell, and
  * devices with cards. Every role has an edge and a database of its own; they meet on real sockets only.
  */
-import { createCard, memoryStore } from '../device/uicc/index.ts';
-import { createModem, type CardReader, type Modem, type ModemEvent } from '../device/modem/index.ts';
+import { generateKeyPairSync } from 'node:crypto';
+import type { ModemEvent } from '../device/modem/index.ts';
 import type { Edge, Endpoint } from '../edge/index.ts';
 import { createEscrowClient } from '../network/escrow/client.ts';
 import { createEscrow } from '../network/escrow/escrow.ts';
@@ -13,15 +13,19 @@ import { epcRealm } from '../network/operator/profile.ts';
 import { createOwnerClient, type OwnerClient } from '../network/owner/client.ts';
 import { createOwner } from '../network/owner/owner.ts';
 import { createSoftwareVault } from '../network/vault/software.ts';
-import { createVisited, type Visited } from '../network/visited/index.ts';
+import { createVisited, type Disturb, type Visited } from '../network/visited/index.ts';
 import { createSigner } from '../network/wire/statements.ts';
+import { fromHex, toHex } from '../standards/bytes/index.ts';
 import { GSMTAP_LTE_NAS, GSMTAP_NAS, encodeGsmtap } from '../standards/gsmtap/index.ts';
 import { openCapture, type Capture } from './capture.ts';
 import { VirtualClock } from './clock.ts';
-import type { Faults } from './faults.ts';
-import { makeFleet, type MadeDevice, type MadeFleet } from './fleet.ts';
+import { createLabDevice, type LabDevice } from './device.ts';
+import { count, createJam, smsFault, type FaultCounts, type Faults } from './faults.ts';
+import { makeFleet, type MadeDevice } from './fleet.ts';
+import { createLink } from './link.ts';
 import { PROFILES } from './operators.ts';
-import { seededRandom } from './random.ts';
+import { seededRandom, type SeededRandom } from './random.ts';
+import type { LabStore } from './store.ts';
 import { Wires } from './wires.ts';
 
 /** Virtual time begins here, so that a seed gives the same run on any day. */
@@ -36,6 +40,8 @@ const ANY: Endpoint = { host: '127.0.0.1', port: 0 };
 
 /** Addresses in the capture; device n has 10.128.0.0 + n. */
 const ADDRESS = { owner: '10.0.0.1', escrow: '10.0.0.2', A: '10.1.0.1', B: '10.2.0.1', visited: '10.3.0.1' };
+/** Of the link between a service centre and the visited network, where it is bad. */
+const LINK_ADDRESS = { A: '10.1.0.9', B: '10.2.0.9' };
 const deviceAddress = (n: number): string => `10.${128 + (n >> 16)}.${(n >> 8) & 0xff}.${n & 0xff}`;
 
 const VISITED_PLMN = '00103';
@@ -45,6 +51,7 @@ export interface WorldOptions {
   seed: number;
   faults: Faults;
   pcap?: string;
+  store: LabStore;
   /** something happened to a device */
   observe?: (device: string, event: ModemEvent) => void;
   onError: (error: unknown) => void;
@@ -62,12 +69,16 @@ export interface World {
   readonly clock: VirtualClock;
   readonly owner: OwnerClient;
   readonly operators: Record<'A' | 'B', OperatorClient>;
-  readonly fleet: MadeFleet;
+  readonly devices: readonly LabDevice[];
   readonly air: AirCount;
   /** requests between roles so far */
   readonly roleMessages: () => number;
   /** messages the machine lost, against its promise */
   readonly lost: () => number;
+  /** what went wrong so far, and how often */
+  readonly wrong: FaultCounts;
+  /** From now on things go wrong as the faults say, or no more. */
+  setFaults(active: boolean): void;
   /** B's HSS stops answering, or answers again. */
   setTargetDown(down: boolean): void;
   /** Lets time pass until `done`. @returns false if nothing could happen any more */
@@ -76,8 +87,13 @@ export interface World {
 }
 
 export async function createWorld(options: WorldOptions): Promise<World> {
-  const { seed } = options;
-  const clock = new VirtualClock(START);
+  const { seed, store, faults } = options;
+  const clock = new VirtualClock(store.time ?? START, (to) => store.passing(to));
+  // After a resume nothing is drawn that was drawn before.
+  const generation = (store.get<number>('generation') ?? -1) + 1;
+  store.put('generation', generation);
+  const draw = (purpose: string): SeededRandom =>
+    seededRandom(seed, generation === 0 ? purpose : `${purpose} ${generation}`);
   const capture: Capture | undefined =
     options.pcap === undefined ? undefined : openCapture(options.pcap, clock);
   const air: AirCount = { sms: 0, bytes: 0 };
@@ -95,7 +111,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const edge = (name: string, address: string): Edge => ({
     clock,
     sockets: wires.of(address),
-    random: seededRandom(seed, name),
+    random: draw(name),
   });
   const closing: (() => unknown)[] = [];
   const random = seededRandom(seed, 'world');
@@ -107,17 +123,29 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     B: edge('B', ADDRESS.B),
     visited: edge('visited', ADDRESS.visited),
   };
+  const pem = (type: 'ed25519' | 'p256'): string =>
+    (type === 'ed25519'
+      ? generateKeyPairSync('ed25519')
+      : generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    ).privateKey
+      .export({ type: 'pkcs8', format: 'pem' })
+      .toString();
   const vault = (name: string) =>
     createSoftwareVault({
-      keyEncryptionKey: seededRandom(seed, `kek ${name}`).bytes(32),
-      random: seededRandom(seed, `vault ${name}`),
+      keyEncryptionKey: fromHex(
+        store.secret(`${name}.vault`, () => toHex(seededRandom(seed, `kek ${name}`).bytes(32))),
+      ),
+      transportKey: store.secret(`${name}.transport`, () => pem('p256')),
+      random: draw(`vault ${name}`),
       clock,
     });
-  const signers = {
-    owner: await createSigner(clock, 'owner'),
-    A: await createSigner(clock, 'A'),
-    B: await createSigner(clock, 'B'),
-  };
+  const signer = (name: string) =>
+    createSigner(
+      clock,
+      name,
+      store.secret(`${name}.signing`, () => pem('ed25519')),
+    );
+  const signers = { owner: await signer('owner'), A: await signer('A'), B: await signer('B') };
   const ring = {
     owner: { role: 'owner' as const, key: signers.owner.publicKey },
     A: { role: 'operator' as const, key: signers.A.publicKey },
@@ -130,25 +158,25 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     edge: edges.owner,
     name: 'owner',
     api: ANY,
-    database: ':memory:',
+    database: store.file('owner'),
     signer: signers.owner,
     audience: ['escrow'],
     onError: options.onError,
   });
   closing.push(() => owner.close());
-  owner.register(fleet.owned);
+  if (!store.resumed) owner.register(fleet.owned);
   const escrow = await createEscrow({
     edge: edges.escrow,
     name: 'escrow',
     api: ANY,
-    database: ':memory:',
+    database: store.file('escrow'),
     vault: vaults.escrow,
     ring,
     vaults: { A: vaults.A.publicKey, B: vaults.B.publicKey },
     onError: options.onError,
   });
   closing.push(() => escrow.close());
-  escrow.deposit(fleet.pairs);
+  if (!store.resumed) escrow.deposit(fleet.pairs);
 
   const operators = {} as Record<'A' | 'B', Operator>;
   const hssSockets = wires.of(ADDRESS.B);
@@ -159,7 +187,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       edge: edges[name],
       ...(name === 'B' ? { hssEdge: { ...edges.B, sockets: hssSockets } } : {}),
       profile: PROFILES[name],
-      database: ':memory:',
+      database: store.file(`operator-${name}`),
       vault: vaults[name],
       signer: signers[name],
       ring,
@@ -180,7 +208,38 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       () => ownerClient.close(),
     );
   }
-  operators.A.importCardData(fleet.csv);
+  if (!store.resumed) operators.A.importCardData(fleet.csv);
+
+  /** Things go wrong now. */
+  let active = false;
+  const wrong: FaultCounts = new Map();
+  const badSms = faults.loseSms || faults.duplicateSms || faults.reorder;
+  const onLink = draw('link');
+  const smscOf = async (name: 'A' | 'B'): Promise<Endpoint> => {
+    const { smsc } = operators[name].endpoints;
+    if (!badSms) return smsc;
+    const link = await createLink({
+      clock,
+      sockets: wires.of(LINK_ADDRESS[name]),
+      at: ANY,
+      to: smsc,
+      disturb: () => (active ? smsFault(faults, onLink, wrong) : [0]),
+    });
+    closing.push(() => link.close());
+    return link.endpoint;
+  };
+  const smscs = { A: await smscOf('A'), B: await smscOf('B') };
+  const onAir = draw('air');
+  const jammed = createJam(draw('jam'));
+  const disturb: Disturb = (message, _direction, _device, carriesSms) => {
+    if (!active) return [{ afterMs: 0, message }];
+    if (faults.jam && jammed(clock.now())) {
+      count(wrong, 'jam');
+      return [];
+    }
+    if (!badSms || !carriesSms()) return [{ afterMs: 0, message }];
+    return smsFault(faults, onAir, wrong).map((afterMs) => ({ afterMs, message }));
+  };
 
   /** Beside each ciphered message its deciphered twin, so that a reader of the capture sees what it said. */
   const twin = (device: number, direction: 'uplink' | 'downlink', bytes: Uint8Array): void => {
@@ -213,34 +272,26 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     cell: ANY,
     watchdogMs: WATCHDOG,
     peers: (['A', 'B'] as const).flatMap((name) => {
-      const { hss, smsc, scef } = operators[name].endpoints;
-      return [hss, smsc, scef].map((endpoint) => ({ realm: epcRealm(PROFILES[name].plmn), endpoint }));
+      const { hss, scef } = operators[name].endpoints;
+      return [hss, smscs[name], scef].map((endpoint) => ({ realm: epcRealm(PROFILES[name].plmn), endpoint }));
     }),
-    rejectWith: (imsi) => (imsi.startsWith(PROFILES.B.plmn) ? options.faults.cause : undefined),
+    rejectWith: (imsi) => (imsi.startsWith(PROFILES.B.plmn) ? faults.cause : undefined),
+    ...(badSms || faults.jam ? { disturb } : {}),
     observe: (event) => {
       if (event.type === 'plainNas') twin(deviceOfPort.get(event.device.port) ?? 0, 'uplink', event.bytes);
     },
   });
   closing.push(() => visited.close());
 
-  const modems: Modem[] = [];
+  const devices: LabDevice[] = [];
   const start = async (made: MadeDevice, n: number): Promise<void> => {
-    const card = createCard({ file: made.card, store: memoryStore() });
-    const reader: CardReader = {
-      powerOn: () => Promise.resolve(card.powerOn()),
-      powerOff: () => Promise.resolve(card.powerOff()),
-      transmit: (apdu) => Promise.resolve(card.transmit(apdu)),
-    };
-    const modem = await createModem({
+    const device = await createLabDevice({
       edge: edge(made.name, deviceAddress(n)),
-      card: reader,
-      imei: made.imei,
-      cells: [{ plmn: VISITED_PLMN, tac: 1, endpoint: visited.cellEndpoint }],
-      bind: ANY,
-      heartbeat: {
-        intervalMs: HEARTBEAT,
-        payload: (count) => new TextEncoder().encode(`${made.name} ${count}`),
-      },
+      made,
+      store: store.card(made.name, 'usim'),
+      cell: { plmn: VISITED_PLMN, tac: 1, endpoint: visited.cellEndpoint },
+      heartbeatMs: HEARTBEAT,
+      cut: () => count(wrong, 'cut-power'),
       observe: (event) => {
         if (event.type === 'plainNas') twin(n, 'downlink', event.bytes);
         else {
@@ -249,11 +300,12 @@ export async function createWorld(options: WorldOptions): Promise<World> {
         }
       },
     });
-    deviceOfPort.set(modem.endpoint.port, n);
-    modems.push(modem);
-    clock.after(random.next() * POWER_ON, () => void modem.powerOn());
+    deviceOfPort.set(device.endpoint.port, n);
+    devices.push(device);
+    clock.after(random.next() * POWER_ON, () => device.powerOn());
   };
   for (const [i, made] of fleet.devices.entries()) await start(made, i + 1);
+  store.put('state', 'made');
 
   // The engine's side: the owner's fleet server.
   const clients = {
@@ -262,16 +314,26 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     B: createOperatorClient(edges.owner, operators.B.endpoints.api),
   };
   closing.push(() => Object.values(clients).forEach((client) => client.close()));
-  closing.push(() => Promise.all(modems.map((modem) => modem.close())));
+  closing.push(() => Promise.all(devices.map((device) => device.close())));
 
   return {
     clock,
     owner: clients.owner,
     operators: { A: clients.A, B: clients.B },
-    fleet,
+    devices,
     air,
+    wrong,
     roleMessages: () => roleMessages,
     lost: () => wires.lost,
+    setFaults(on) {
+      if (active === on) return;
+      active = on;
+      if (!faults.cutPower) return;
+      for (const device of devices) {
+        if (on) device.cutPower(draw(`power ${device.made.name}`));
+        else device.spare();
+      }
+    },
     setTargetDown: (down) => wires.freeze(hssSockets, down),
     run: (done) => clock.run(done, () => wires.inFlight()),
     async close() {

@@ -4,7 +4,8 @@ import { createChangeEngine, type Progress } from '../../src/change/engine.ts';
 import { createKiListMethod, type KiListOptions } from '../../src/change/ki-list/method.ts';
 import { followParties } from '../../src/change/parties.ts';
 import { openChangeStore } from '../../src/change/store.ts';
-import type { Faults } from '../../src/lab/faults.ts';
+import { parseFaults, type Faults } from '../../src/lab/faults.ts';
+import { noStore } from '../../src/lab/store.ts';
 import { HEARTBEAT, createWorld, type World } from '../../src/lab/world.ts';
 
 export interface Story {
@@ -27,9 +28,15 @@ export interface Story {
 
 /** A world, and the owner's fleet server that drives changes in it. */
 export async function begin(devices: number, options: Partial<KiListOptions> = {}): Promise<Story> {
-  const faults: Faults = { targetDown: 'never' };
+  const faults = parseFaults([]);
   const errors: unknown[] = [];
-  const world = await createWorld({ devices, seed: 3, faults, onError: (error) => errors.push(error) });
+  const world = await createWorld({
+    devices,
+    seed: 3,
+    faults,
+    store: noStore(),
+    onError: (error) => errors.push(error),
+  });
   const { clock } = world;
   const store = openChangeStore(':memory:');
   const parties = { owner: world.owner, operators: world.operators };

@@ -12,6 +12,13 @@ export {
 } from './card-file.ts';
 export { USIM_AID } from './layout.ts';
 export { createCardFile, type CardOptions as NewCardOptions } from './profile.ts';
-export type { CardState, KeyList, KeySet, Pair, PairState } from './state.ts';
+export {
+  imsiContent,
+  type CardState,
+  type KeyList,
+  type KeySet,
+  type Pair,
+  type PairState,
+} from './state.ts';
 export { fileStore, memoryStore, writeWhole, type CardStore } from './store.ts';
 export { serveVpcd, type VpcdLink } from './vpcd.ts';

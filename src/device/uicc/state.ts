@@ -226,6 +226,10 @@ export function subscriptionOf(contents: readonly Uint8Array[]): Partial<Subscri
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));
 }
 
+const IMSI = placeOf(uicc.EF_IMSI);
+/** Content of EF.IMSI: 9 bytes. */
+export const imsiContent = ({ contents }: CardState): Uint8Array => contents[IMSI]!;
+
 /** The pair of an index. */
 export function pairAt(list: KeyList, index: number): Pair {
   const pair = list.pairs[index];

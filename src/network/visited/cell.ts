@@ -13,25 +13,37 @@ export interface Delivery {
 
 /**
  * What becomes of a NAS message on the air: nothing (lost, jammed), itself at once, later (delayed, reordered),
- * or more than once.
+ * or more than once. `carriesSms` opens the message to see whether a short message is inside.
  */
-export type Disturb = (message: Uint8Array, direction: Direction, device: Endpoint) => readonly Delivery[];
+export type Disturb = (
+  message: Uint8Array,
+  direction: Direction,
+  device: Endpoint,
+  carriesSms: () => boolean,
+) => readonly Delivery[];
 
 export interface Cell {
   readonly endpoint: Endpoint;
-  /** Sends a NAS message to a device. */
-  send(message: Uint8Array, to: Endpoint): void;
+  /** Sends a NAS message to a device; `carriesSms`: as it says. */
+  send(message: Uint8Array, to: Endpoint, carriesSms?: boolean): void;
   close(): void;
 }
 
 /** Longest NAS message taken, in bytes; TS 24.301 §9.1 leaves it to the lower layers (TS 36.323: 8188). */
 const LONGEST = 8188;
 
+/** Who takes what the cell hears. */
+export interface Hearer {
+  receive(message: Uint8Array, from: Endpoint): void;
+  /** Whether an uplink message carries a short message; it counts as not received yet. */
+  carriesSms(message: Uint8Array, from: Endpoint): boolean;
+}
+
 export async function createCell(
   edge: Edge,
   at: Endpoint,
   disturb: Disturb | undefined,
-  receive: (message: Uint8Array, from: Endpoint) => void,
+  hearer: Hearer,
 ): Promise<Cell> {
   let closed = false;
 
@@ -39,13 +51,14 @@ export async function createCell(
     message: Uint8Array,
     direction: Direction,
     device: Endpoint,
+    carriesSms: () => boolean,
     arrive: (message: Uint8Array) => void,
   ): void {
     if (!disturb) {
       arrive(message);
       return;
     }
-    for (const delivery of disturb(message, direction, device)) {
+    for (const delivery of disturb(message, direction, device, carriesSms)) {
       if (delivery.afterMs <= 0) arrive(delivery.message);
       else {
         edge.clock.after(delivery.afterMs, () => {
@@ -65,13 +78,15 @@ export async function createCell(
       if (error instanceof DecodeError) return;
       throw error;
     }
-    carry(payload, 'uplink', from, (message) => receive(message, from));
+    const carriesSms = (): boolean => hearer.carriesSms(payload, from);
+    carry(payload, 'uplink', from, carriesSms, (message) => hearer.receive(message, from));
   });
 
   return {
     endpoint: socket.endpoint,
-    send(message, to) {
-      carry(message, 'downlink', to, (arrived) => {
+    send(message, to, carriesSms = false) {
+      const say = (): boolean => carriesSms;
+      carry(message, 'downlink', to, say, (arrived) => {
         const subType = isProtected(arrived) ? GSMTAP_NAS.protected : GSMTAP_NAS.plain;
         socket.send(encodeGsmtap({ type: GSMTAP_LTE_NAS, subType, uplink: false, payload: arrived }), to);
       });

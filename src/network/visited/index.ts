@@ -82,9 +82,10 @@ export async function createVisited(options: VisitedOptions): Promise<Visited> {
     answerMs: options.homeAnswerMs ?? 6_000,
     realmOf: options.homeRealmOf ?? ((imsi) => homeRealm(imsi, peers)),
   });
-  const cell = await createCell(edge, options.cell, options.disturb, (message, from) =>
-    mme.receive(message, from),
-  ).catch(async (error: unknown) => {
+  const cell = await createCell(edge, options.cell, options.disturb, {
+    receive: (message, from) => mme.receive(message, from),
+    carriesSms: (message, from) => mme.carriesSms(message, from),
+  }).catch(async (error: unknown) => {
     await node.close();
     throw error;
   });
@@ -97,7 +98,7 @@ export async function createVisited(options: VisitedOptions): Promise<Visited> {
     tac: options.tac,
     periodicUpdateSeconds: options.periodicUpdateSeconds ?? 3240,
     rejectWith: options.rejectWith ?? (() => undefined),
-    transmit: (message, to) => cell.send(message, to),
+    transmit: (message, to, carriesSms) => cell.send(message, to, carriesSms),
     home,
     sms,
     data,

@@ -9,6 +9,7 @@ import {
   NETWORK_DETACH_TYPE,
   SECURITY_HEADER,
   UPDATE_RESULT,
+  createNasSecurity,
   decodeNas,
   encodeGprsTimer,
   encodeNas,
@@ -26,6 +27,8 @@ import type { MmeWorld } from './world.ts';
 export interface Mme {
   /** A NAS message from an address; whatever it is, it harms nobody else. */
   receive(message: Uint8Array, from: Endpoint): void;
+  /** Whether a message, not yet received, carries a short message. */
+  carriesSms(message: Uint8Array, from: Endpoint): boolean;
   /** Protects and sends. @returns false if the device has no security context in use */
   send(ue: Ue, message: NasMessage): boolean;
   ueOf(imsi: string): Ue | undefined;
@@ -70,7 +73,7 @@ export function createMme(world: MmeWorld): Mme {
       if (error instanceof FieldError) return false;
       throw error;
     }
-    world.transmit(bytes, ue.at);
+    world.transmit(bytes, ue.at, message.type === 'downlinkNasTransport');
     return true;
   }
 
@@ -364,6 +367,23 @@ export function createMme(world: MmeWorld): Mme {
         ) {
           send(ue, { type: 'emmStatus', emmCause: EMM_CAUSE.messageTypeNonExistent });
         }
+      }
+    },
+    carriesSms(message, from) {
+      const security = ues.at(from)?.security;
+      if (!security || !isProtected(message)) return false;
+      try {
+        // In a context of its own, so that the message is still new when it is received.
+        const opened = createNasSecurity({ ...security.state }).unprotect(message, 'uplink');
+        if (!opened) return false;
+        const plain = decodeNas(opened.plain, 'uplink');
+        return (
+          plain.type === 'uplinkNasTransport' ||
+          (plain.type === 'controlPlaneServiceRequest' && plain.nasMessageContainer !== undefined)
+        );
+      } catch (error) {
+        if (error instanceof FieldError) return false;
+        throw error;
       }
     },
     send: (ue, message) => send(ue, message),

@@ -13,7 +13,7 @@ export interface MmeWorld {
   tac: number;
   periodicUpdateSeconds: number;
   rejectWith(imsi: string): number | undefined;
-  transmit(message: Uint8Array, to: Endpoint): void;
+  transmit(message: Uint8Array, to: Endpoint, carriesSms?: boolean): void;
   home: Home;
   sms: Sms;
   data: Data;
