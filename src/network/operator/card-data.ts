@@ -125,7 +125,14 @@ export function importCards(store: OperatorStore, vault: KeyVault, cards: readon
       const label = `${iccid} 0`;
       store.insert({ imsi, msisdn, iccid, state: 'ready', change: null });
       store.update(imsi, { aka: vault.sealAka(label, { algorithm: 'milenage', k: ki, opc }), label });
-      store.putOtaKeys({ iccid, keySet: 1, ota: vault.sealOta(label, { kic, kid }), label, counter: 0 });
+      store.putOtaKeys({
+        iccid,
+        keySet: 1,
+        algorithm: 'aes',
+        ota: vault.sealOta(label, { kic, kid }),
+        label,
+        counter: 0,
+      });
     }
   });
 }

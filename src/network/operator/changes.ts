@@ -16,6 +16,8 @@ import {
 import {
   COMMIT_ON_AKA,
   KEY_LIST_KEY_SET,
+  KEY_LIST_TAR,
+  encodeCompactCommands,
   encodeKeyListCancel,
   encodeKeyListCommit,
   encodeKeyListSwitch,
@@ -82,6 +84,18 @@ export function changeRoutes(options: ChangesOptions): Route[] {
   const getRelease = store.database.prepare('SELECT iccid, idx FROM index_release WHERE change = ?');
   const order = (jws: string): Promise<Order> => readStatement('order', jws, ring, name, edge.clock);
   const refuse = (status: number, code: string, detail: string): Problem => new Problem(status, code, detail);
+
+  /** Sends one command to the list application of a card. */
+  const toList = (change: string, command: string, { iccid, imsi }: Subscriber, apdu: Uint8Array): void =>
+    ota.send({
+      change,
+      command,
+      iccid,
+      imsi,
+      keySet: KEY_LIST_KEY_SET,
+      tar: KEY_LIST_TAR,
+      script: encodeCompactCommands([apdu]),
+    });
 
   /** The subscriber of an order that names this operator as A. */
   const held = async (jws: string): Promise<{ ordered: Order; subscriber: Subscriber }> => {
@@ -188,6 +202,7 @@ export function changeRoutes(options: ChangesOptions): Route[] {
         store.putOtaKeys({
           iccid: ordered.iccid,
           keySet: KEY_LIST_KEY_SET,
+          algorithm: 'aes',
           ota: keys.ota,
           label,
           counter: 0,
@@ -256,13 +271,7 @@ export function changeRoutes(options: ChangesOptions): Route[] {
     } catch (error) {
       throw refuse(400, 'bad-settings', (error as Error).message);
     }
-    ota.send({
-      change: ordered.change,
-      command: 'switch',
-      iccid: subscriber.iccid,
-      imsi: subscriber.imsi,
-      apdu,
-    });
+    toList(ordered.change, 'switch', subscriber, apdu);
     return { ok: true };
   };
 
@@ -277,7 +286,7 @@ export function changeRoutes(options: ChangesOptions): Route[] {
     if (subscriber.state !== 'ready')
       throw refuse(409, 'bad-order', `IMSI ${subscriber.imsi} is ${subscriber.state}`);
     const apdu = encodeKeyListCommit({ change: fromHex(change), index });
-    ota.send({ change, command: 'commit', iccid: subscriber.iccid, imsi: subscriber.imsi, apdu });
+    toList(change, 'commit', subscriber, apdu);
     return { ok: true };
   };
 
@@ -292,7 +301,7 @@ export function changeRoutes(options: ChangesOptions): Route[] {
     ) {
       ota.withdraw(change, 'commit');
       const apdu = encodeKeyListCancel({ change: fromHex(change), index });
-      ota.send({ change, command: 'cancel', iccid: subscriber.iccid, imsi: subscriber.imsi, apdu });
+      toList(change, 'cancel', subscriber, apdu);
     }
     return { ok: true };
   };

@@ -4,29 +4,29 @@
  * counter and sent again; the card tells repetitions by what they say, not by their number.
  */
 import type { Edge, Endpoint, Timer } from '../../edge/index.ts';
-import { DecodeError, concat } from '../../standards/bytes/index.ts';
+import { DecodeError, Reader, concat, fromHex, toHex } from '../../standards/bytes/index.ts';
 import {
-  KEY_LIST_KEY_SET,
-  KEY_LIST_TAR,
   RESPONSE_STATUS,
   decodeCommandPacket,
   decodeCompactResponse,
+  decodeExpandedResponse,
   decodeKeyListStatus,
   decodePacketSms,
   decodeResponsePacket,
   encodeCommandPacket,
-  encodeCompactCommands,
   encodePacketSms,
   keyByte,
   type CommandHeader,
   type KeyListStatus,
+  type OtaAlgorithm,
+  type ReceivedResponse,
   type SecurityParameters,
 } from '../../standards/ota/index.ts';
 import { encodeHeader, readHeader, type UserData } from '../../standards/sms/index.ts';
-import { Reader, toHex } from '../../standards/bytes/index.ts';
 import {
   COMMAND_STATUS,
   ESM_CLASS,
+  MESSAGE_STATE,
   REGISTERED_DELIVERY,
   decodeReceipt,
   tlvOf,
@@ -50,8 +50,13 @@ const SECURITY: SecurityParameters = {
   proofCiphered: false,
   proofBy: 'deliverReport',
 };
-const KEY_BYTE = keyByte(KEY_LIST_KEY_SET, 'aes');
-const HEADER: CommandHeader = { security: SECURITY, kic: KEY_BYTE, kid: KEY_BYTE, tar: KEY_LIST_TAR };
+const headerOf = (keySet: number, algorithm: OtaAlgorithm, tar: Uint8Array): CommandHeader => {
+  const byte = keyByte(keySet, algorithm);
+  return { security: SECURITY, kic: byte, kid: byte, tar };
+};
+
+/** Under which cards report by themselves. */
+const REPORT_KEY_SET = 1;
 
 /** How long a submitted message may stay without proof before it is sent again, in milliseconds. */
 const PROOF_TIME = 300_000;
@@ -64,22 +69,27 @@ const ATTEMPTS = 8;
 const WINDOW = 32;
 
 /** What came of a command. `unproven`: nothing is known; the card may have done it. */
-export type OtaResult = { result: 'done' } | { result: 'refused'; sw: number } | { result: 'unproven' };
+export type OtaResult =
+  /** `data`: what the last command that answered with data said */
+  { result: 'done'; data: Uint8Array } | { result: 'refused'; sw: number } | { result: 'unproven' };
 
 export interface OtaCommand {
-  /** names the command: sent once however often it is asked for */
+  /** with `command` the name of this one: sent once however often it is asked for */
   change: string;
-  command: 'switch' | 'commit' | 'cancel';
+  command: string;
   iccid: string;
   imsi: string;
-  /** one command of the list application */
-  apdu: Uint8Array;
+  /** 1–15 */
+  keySet: number;
+  tar: Uint8Array;
+  /** a script in compact or expanded format (TS 102 226) */
+  script: Uint8Array;
 }
 
 export interface OtaGateway {
   send(command: OtaCommand): void;
   /** Stops sending a command that has no proof yet. */
-  withdraw(change: string, command: OtaCommand['command']): void;
+  withdraw(change: string, command: string): void;
   close(): void;
 }
 
@@ -109,12 +119,26 @@ function userDataOf(pdu: ShortMessage): UserData {
   return { header, data: reader.rest() };
 }
 
+/** A response packet under these keys; undefined if it is not one. */
+function readResponse(
+  packet: Uint8Array,
+  header: CommandHeader,
+  keys: OtaKeyPair,
+): ReceivedResponse | undefined {
+  try {
+    return decodeResponsePacket(packet, header, keys);
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
+  }
+}
+
 export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
   const { edge, store, vault } = options;
   const { database } = store;
   const insert = database.prepare(
-    `INSERT INTO ota_message (id, change, command, iccid, imsi, tar, apdu, state, due)
-     VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?) ON CONFLICT (id) DO NOTHING`,
+    `INSERT INTO ota_message (id, change, command, iccid, imsi, key_set, tar, script, state, due)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?) ON CONFLICT (id) DO NOTHING`,
   );
   const find = database.prepare('SELECT * FROM ota_message WHERE id = ?');
   const due = database.prepare(
@@ -134,55 +158,88 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
     `UPDATE ota_message SET state = 'queued', attempts = 0, due = ? WHERE id = ? AND state = 'unproven'`,
   );
   const end = database.prepare('UPDATE ota_message SET state = ?, result = ? WHERE id = ?');
-  const openOf = database.prepare(
-    `SELECT * FROM ota_message WHERE iccid = ? AND state = 'sent' AND first_counter <= ? AND counter >= ?`,
-  );
+  const waiting = database.prepare(`SELECT * FROM ota_message WHERE iccid = ? AND state = 'sent'`);
   const withdraw = database.prepare(
     `UPDATE ota_message SET state = 'withdrawn' WHERE id = ? AND state IN ('queued', 'sent')`,
   );
-  /** message_id of the SMSC → command id, of what is under way */
-  const submitted = new Map<string, string>();
+  const submitted = database.prepare('INSERT OR REPLACE INTO ota_part (message_id, id) VALUES (?, ?)');
+  const partsOf = database.prepare('SELECT message_id FROM ota_part WHERE id = ?');
+  const ofPart = database.prepare('SELECT id FROM ota_part WHERE message_id = ?');
+  const forget = database.prepare('DELETE FROM ota_part WHERE id = ?');
   let timer: Timer | undefined;
   let flying = 0;
   let closed = false;
-  let reference = 0;
 
   const idOf = (change: string, command: string): string => `${change} ${command}`;
   const pauseAfter = (attempts: number): number =>
     Math.min(PAUSE * 2 ** Math.min(attempts - 1, 20), LONGEST_PAUSE);
 
-  const keysFor = <T>(iccid: string, use: (keys: OtaKeyPair) => T): T => {
-    const keys = store.otaKeys(iccid, KEY_LIST_KEY_SET);
-    if (!keys) throw new Error(`no OTA keys for card ${iccid}`);
-    return vault.withOtaKeys(keys.label, keys.ota, use);
+  const keysFor = <T>(
+    iccid: string,
+    keySet: number,
+    use: (keys: OtaKeyPair, algorithm: OtaAlgorithm) => T,
+  ): T => {
+    const keys = store.otaKeys(iccid, keySet);
+    if (!keys) throw new Error(`no OTA key set ${keySet} for card ${iccid}`);
+    return vault.withOtaKeys(keys.label, keys.ota, (pair) => use(pair, keys.algorithm));
   };
 
   const finish = (row: Record<string, unknown>, result: OtaResult): void => {
-    end.run(result.result, JSON.stringify(result), String(row.id));
+    const kept = result.result === 'done' ? { ...result, data: toHex(result.data) } : result;
+    end.run(result.result, JSON.stringify(kept), String(row.id));
+    forget.run(String(row.id));
     options.proved(
       { change: String(row.change), command: String(row.command), imsi: String(row.imsi) },
       result,
     );
   };
 
+  /** Whether the service centre still has a part of the last attempt and will try again by itself. */
+  const underWay = async (id: string): Promise<boolean> => {
+    for (const { message_id: messageId } of partsOf.all(id)) {
+      const answer = await esme.request({
+        command: 'query_sm',
+        messageId: String(messageId),
+        source: { ton: 1, npi: 1, address: options.address },
+      });
+      const state = 'result' in answer ? answer.result?.messageState : undefined;
+      if (state === MESSAGE_STATE.ENROUTE || state === MESSAGE_STATE.ACCEPTED) return true;
+    }
+    return false;
+  };
+
   const submit = async (row: Record<string, unknown>): Promise<void> => {
     const id = String(row.id);
     const iccid = String(row.iccid);
+    const keySet = Number(row.key_set);
     const subscriber = store.byImsi(String(row.imsi));
-    if (!subscriber) {
+    if (!subscriber || !store.otaKeys(iccid, keySet)) {
       finish(row, { result: 'unproven' });
       return;
     }
-    const counter = store.takeCounter(iccid, KEY_LIST_KEY_SET);
+    // What the service centre holds is not sent a second time.
+    if (row.state === 'sent' && (await underWay(id))) {
+      later.run(edge.clock.now() + PROOF_TIME, id);
+      return;
+    }
+    if (Number(row.attempts) >= ATTEMPTS) {
+      finish(row, { result: 'unproven' });
+      return;
+    }
+    const counter = store.takeCounter(iccid, keySet);
+    forget.run(id);
     sending.run(counter, counter, edge.clock.now() + PROOF_TIME, id);
-    const packet = keysFor(iccid, (keys) =>
+    const packet = keysFor(iccid, keySet, (keys, algorithm) =>
       encodeCommandPacket(
-        { ...HEADER, counter, data: encodeCompactCommands([row.apdu as Uint8Array]) },
+        {
+          ...headerOf(keySet, algorithm, row.tar as Uint8Array),
+          counter,
+          data: row.script as Uint8Array,
+        },
         keys,
       ),
     );
-    reference = (reference + 1) & 0xff;
-    for (const part of encodePacketSms('command', packet, reference)) {
+    for (const part of encodePacketSms('command', packet, counter & 0xff)) {
       const response = await esme.request({
         command: 'submit_sm',
         serviceType: '',
@@ -203,7 +260,7 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
       if (response.status !== COMMAND_STATUS.ESME_ROK || !('messageId' in response)) {
         throw new Error(`SMSC refused with status 0x${response.status.toString(16)}`);
       }
-      submitted.set(String(response.messageId), id);
+      submitted.run(String(response.messageId), id);
     }
   };
 
@@ -213,10 +270,6 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
     if (closed || !esme.isBound) return;
     const now = edge.clock.now();
     for (const row of due.all(now, WINDOW - flying)) {
-      if (Number(row.attempts) >= ATTEMPTS) {
-        finish(row, { result: 'unproven' });
-        continue;
-      }
       flying++;
       const again = (): void =>
         void later.run(edge.clock.now() + pauseAfter(Number(row.attempts) + 1), String(row.id));
@@ -234,33 +287,55 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
     if (next !== null && next !== undefined) timer = edge.clock.after(Math.max(1, Number(next) - now), pump);
   };
 
-  /** A response packet of the card, by deliver report. */
-  const proof = (msisdn: string, userData: UserData): void => {
-    const subscriber = store.byMsisdn(msisdn);
-    const packet = decodePacketSms('response', userData);
-    if (!subscriber || !packet) return;
-    const { iccid } = subscriber;
-    const response = keysFor(iccid, (keys) => decodeResponsePacket(packet, HEADER, keys));
-    // Unsecured refusals anyone could have sent: they decide nothing, the retry does.
-    if (!response.secured) return;
-    const row = openOf.get(iccid, response.counter, response.counter);
-    if (!row || String(row.imsi) !== subscriber.imsi) return;
-    if (response.status !== RESPONSE_STATUS.ok) {
-      // Seen before (counter low) or no room: what became of it is asked by sending anew.
-      later.run(edge.clock.now() + PAUSE, String(row.id));
-      pump();
-      return;
+  /** What a script's response says (TS 102 226 §5): all of it done, or the status that ended it. */
+  const resultOfScript = (script: Uint8Array, data: Uint8Array): OtaResult => {
+    if (script[0] !== 0xaa && script[0] !== 0xae) {
+      const { sw, data: answer } = decodeCompactResponse(data);
+      return sw === 0x9000 ? { result: 'done', data: answer } : { result: 'refused', sw };
     }
-    const { sw } = decodeCompactResponse(response.data);
-    finish(row, sw === 0x9000 ? { result: 'done' } : { result: 'refused', sw });
+    let content = new Uint8Array();
+    for (const answer of decodeExpandedResponse(data).answers) {
+      if (answer.type === 'badFormat') return { result: 'refused', sw: 0x6f00 | answer.reason };
+      if (answer.type !== 'apdu') continue;
+      if (answer.sw !== 0x9000) return { result: 'refused', sw: answer.sw };
+      if (answer.data.length > 0) content = new Uint8Array(answer.data);
+    }
+    return { result: 'done', data: content };
   };
 
-  /** A card speaks first: a command packet under its pair's keys, its state inside. */
-  const report = (msisdn: string, userData: UserData): void => {
+  /** A response packet of the card, by deliver report, or by a message of its own where it is long. */
+  const proof = (msisdn: string, packet: Uint8Array): void => {
     const subscriber = store.byMsisdn(msisdn);
-    const packet = decodePacketSms('command', userData);
-    if (!subscriber || !packet) return;
-    const received = keysFor(subscriber.iccid, (keys) => decodeCommandPacket(packet, { keysOf: () => keys }));
+    if (!subscriber) return;
+    const { iccid } = subscriber;
+    for (const row of waiting.all(iccid)) {
+      if (String(row.imsi) !== subscriber.imsi || !store.otaKeys(iccid, Number(row.key_set))) continue;
+      const response = keysFor(iccid, Number(row.key_set), (keys, algorithm) =>
+        readResponse(packet, headerOf(Number(row.key_set), algorithm, row.tar as Uint8Array), keys),
+      );
+      // Unsecured refusals anyone could have sent: they decide nothing, the retry does.
+      if (!response?.secured) continue;
+      const { counter, status, data } = response;
+      if (counter < Number(row.first_counter) || counter > Number(row.counter)) continue;
+      if (status === RESPONSE_STATUS.bySubmit) return;
+      if (status === RESPONSE_STATUS.ok) finish(row, resultOfScript(row.script as Uint8Array, data));
+      else {
+        // Seen before (counter low) or no room: what became of it is asked by sending anew.
+        forget.run(String(row.id));
+        later.run(edge.clock.now() + PAUSE, String(row.id));
+        pump();
+      }
+      return;
+    }
+  };
+
+  /** A card speaks first: a command packet under its keys of set 1, its state inside. */
+  const report = (msisdn: string, packet: Uint8Array): void => {
+    const subscriber = store.byMsisdn(msisdn);
+    if (!subscriber || !store.otaKeys(subscriber.iccid, REPORT_KEY_SET)) return;
+    const received = keysFor(subscriber.iccid, REPORT_KEY_SET, (keys) =>
+      decodeCommandPacket(packet, { keysOf: () => keys }),
+    );
     if (received.status !== RESPONSE_STATUS.ok || received.header.security.integrity !== 'cc') return;
     options.reported(subscriber.iccid, subscriber.imsi, decodeKeyListStatus(received.data));
   };
@@ -270,17 +345,20 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
       const kind = pdu.esmClass & ESM_CLASS.messageType;
       if (kind === ESM_CLASS.deliveryReceipt) {
         const receipt = decodeReceipt(pdu.shortMessage);
-        const id = submitted.get(receipt.id);
-        submitted.delete(receipt.id);
-        const row = id === undefined ? undefined : find.get(id);
+        const id = ofPart.get(receipt.id)?.id;
+        const row = id === undefined ? undefined : find.get(String(id));
         if (row?.state === 'sent' && receipt.state !== 'DELIVRD') {
           later.run(edge.clock.now() + pauseAfter(Number(row.attempts)), String(row.id));
           pump();
         }
-      } else if (kind === ESM_CLASS.deliveryAcknowledgement) {
-        proof(pdu.source.address, userDataOf(pdu));
       } else {
-        report(pdu.source.address, userDataOf(pdu));
+        const userData = userDataOf(pdu);
+        const response = decodePacketSms('response', userData);
+        if (response) proof(pdu.source.address, response);
+        else if (kind !== ESM_CLASS.deliveryAcknowledgement) {
+          const command = decodePacketSms('command', userData);
+          if (command) report(pdu.source.address, command);
+        }
       }
     } catch (error) {
       // What cannot be read was not for us; the SMSC must not send it again.
@@ -299,22 +377,44 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
   });
 
   return {
-    send({ change, command, iccid, imsi, apdu }) {
+    send({ change, command, iccid, imsi, keySet, tar, script }) {
       const id = idOf(change, command);
       const now = edge.clock.now();
-      insert.run(id, change, command, iccid, imsi, KEY_LIST_TAR, apdu, now);
+      insert.run(id, change, command, iccid, imsi, keySet, tar, script, now);
       const row = find.get(id);
-      if (row && toHex(row.apdu as Uint8Array) !== toHex(apdu)) {
+      if (row && toHex(row.script as Uint8Array) !== toHex(script)) {
         throw new Error(`command ${id} was given before with other content`);
       }
       if (row?.result && row.state !== 'unproven') {
-        options.proved({ change, command, imsi }, JSON.parse(String(row.result)) as OtaResult);
+        const kept = JSON.parse(String(row.result)) as OtaResult & { data?: string };
+        const result: OtaResult =
+          kept.result === 'done' ? { result: 'done', data: fromHex(kept.data ?? '') } : kept;
+        options.proved({ change, command, imsi }, result);
         return;
       }
       restart.run(now, id);
       pump();
     },
-    withdraw: (change, command) => void withdraw.run(idOf(change, command)),
+    withdraw(change, command) {
+      const id = idOf(change, command);
+      if (withdraw.run(id).changes === 0) return;
+      // What the service centre still holds must not arrive either.
+      const row = find.get(id)!;
+      const destination = store.byImsi(String(row.imsi))?.msisdn;
+      for (const { message_id: messageId } of partsOf.all(id)) {
+        if (destination === undefined) break;
+        void esme
+          .request({
+            command: 'cancel_sm',
+            serviceType: '',
+            messageId: String(messageId),
+            source: { ton: 1, npi: 1, address: options.address },
+            destination: { ton: 1, npi: 1, address: destination },
+          })
+          .catch(() => undefined);
+      }
+      forget.run(id);
+    },
     close() {
       closed = true;
       timer?.cancel();

@@ -1,5 +1,6 @@
 /** What an operator keeps: subscribers, cards, messages under way; one database, keys sealed by its vault. */
 import { DatabaseSync } from 'node:sqlite';
+import type { OtaAlgorithm } from '../../standards/ota/index.ts';
 
 /**
  * reserved: numbers allocated, no keys yet · ready: the HSS can authenticate it · retired: removed, its
@@ -31,6 +32,7 @@ export interface OtaKeySet {
   iccid: string;
   /** key set number, 1–15 */
   keySet: number;
+  algorithm: OtaAlgorithm;
   ota: Uint8Array;
   label: string;
   /** last CNTR used, 0 to 2^40-1 */
@@ -48,17 +50,19 @@ const SCHEMA = `
   CREATE UNIQUE INDEX IF NOT EXISTS one_live_subscription ON subscriber (iccid) WHERE state IN ('reserved', 'ready');
   CREATE INDEX IF NOT EXISTS subscriber_change ON subscriber (change);
   CREATE TABLE IF NOT EXISTS ota_key (
-    iccid TEXT NOT NULL, key_set INTEGER NOT NULL, ota BLOB NOT NULL, label TEXT NOT NULL,
-    counter INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (iccid, key_set)
+    iccid TEXT NOT NULL, key_set INTEGER NOT NULL, algorithm TEXT NOT NULL, ota BLOB NOT NULL,
+    label TEXT NOT NULL, counter INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (iccid, key_set)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS allocation (what TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS ota_message (
     id TEXT PRIMARY KEY, change TEXT NOT NULL, command TEXT NOT NULL, iccid TEXT NOT NULL, imsi TEXT NOT NULL,
-    tar BLOB NOT NULL, apdu BLOB NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    key_set INTEGER NOT NULL, tar BLOB NOT NULL, script BLOB NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     counter INTEGER, first_counter INTEGER, due INTEGER NOT NULL, result TEXT
   ) STRICT;
   CREATE INDEX IF NOT EXISTS ota_due ON ota_message (due) WHERE state IN ('queued', 'sent');
   CREATE INDEX IF NOT EXISTS ota_card ON ota_message (iccid) WHERE state IN ('queued', 'sent');
+  CREATE TABLE IF NOT EXISTS ota_part (message_id TEXT PRIMARY KEY, id TEXT NOT NULL) STRICT;
+  CREATE INDEX IF NOT EXISTS part_of_message ON ota_part (id);
   CREATE TABLE IF NOT EXISTS sms (
     id INTEGER PRIMARY KEY AUTOINCREMENT, esme TEXT NOT NULL, source TEXT NOT NULL, destination TEXT NOT NULL,
     pid INTEGER NOT NULL, dcs INTEGER NOT NULL, udhi INTEGER NOT NULL, text BLOB NOT NULL,
@@ -126,8 +130,8 @@ export function openOperatorStore(path: string): OperatorStore {
     `UPDATE subscriber SET seq = seq + 1, ind = (ind + 1) % 32 WHERE imsi = ? AND state = 'ready' RETURNING *`,
   );
   const putOta = database.prepare(
-    `INSERT INTO ota_key (iccid, key_set, ota, label, counter) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT (iccid, key_set) DO UPDATE SET ota = excluded.ota, label = excluded.label, counter = excluded.counter`,
+    `INSERT INTO ota_key (iccid, key_set, algorithm, ota, label, counter) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (iccid, key_set) DO UPDATE SET algorithm = excluded.algorithm, ota = excluded.ota, label = excluded.label, counter = excluded.counter`,
   );
   const getOta = database.prepare('SELECT * FROM ota_key WHERE iccid = ? AND key_set = ?');
   const takeCounter = database.prepare(
@@ -174,14 +178,15 @@ export function openOperatorStore(path: string): OperatorStore {
       statement.run(...values, imsi);
     },
     takeSqn: (imsi) => one(takeSqn.get(imsi)),
-    putOtaKeys: ({ iccid, keySet, ota, label, counter }) =>
-      void putOta.run(iccid, keySet, ota, label, counter),
+    putOtaKeys: ({ iccid, keySet, algorithm, ota, label, counter }) =>
+      void putOta.run(iccid, keySet, algorithm, ota, label, counter),
     otaKeys(iccid, keySet) {
       const row = getOta.get(iccid, keySet);
       return (
         row && {
           iccid,
           keySet,
+          algorithm: row.algorithm as OtaAlgorithm,
           ota: row.ota as Uint8Array,
           label: String(row.label),
           counter: Number(row.counter),
