@@ -83,6 +83,8 @@ export interface StepPolicy {
 export interface ChangeMethod {
   readonly alternative: Alternative;
   readonly policies: Record<Step, StepPolicy>;
+  /** What becomes of a change in which somebody takes part whom it cannot reach; undefined: it can. */
+  unreachable?(step: Step, change: Change): Outcome | undefined;
   /**
    * Runs `step` for all of `changes` (all are in that step). One outcome each, in the same order.
    * A rejection counts as `retry` for all.

@@ -43,11 +43,10 @@ export function createChangeEngine({ clock, store, methods, observe }: EngineOpt
   const settleOf = (claimed: Claimed, overdue: boolean, given: Outcome, now: number): Settled => {
     const policy = byAlternative.get(claimed.alternative)!.policies[claimed.step];
     let outcome = given;
-    if (overdue && (outcome.go === 'retry' || outcome.go === 'wait') && claimed.step !== 'rollBack') {
-      outcome = {
-        go: 'back',
-        why: `${claimed.step} overdue${outcome.go === 'retry' ? `: ${outcome.why}` : ''}`,
-      };
+    if (overdue && (outcome.go === 'retry' || outcome.go === 'wait')) {
+      const why = `${claimed.step} overdue${outcome.go === 'retry' ? `: ${outcome.why}` : ''}`;
+      // Nobody could bring it home by wire.
+      outcome = claimed.step === 'rollBack' ? { go: 'end', state: 'awaitingVisit' } : { go: 'back', why };
       if (given.data) outcome.data = given.data;
     }
     const settled: Settled = {
@@ -112,14 +111,18 @@ export function createChangeEngine({ clock, store, methods, observe }: EngineOpt
       ...claimed,
       overdue: timeout !== undefined && now >= claimed.since + timeout,
     }));
-    let outcomes: Outcome[];
+    const outcomes = changes.map((change) => method?.unreachable?.(step, change));
+    const runnable = changes.filter((_, i) => outcomes[i] === undefined);
+    let ran: Outcome[];
     try {
       if (!method) throw new Error(`no method for alternative ${alternative}`);
-      outcomes = await method.run(step, changes);
+      ran = runnable.length > 0 ? await method.run(step, runnable) : [];
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      outcomes = changes.map(() => ({ go: 'retry', why }));
+      ran = runnable.map(() => ({ go: 'retry', why }));
     }
+    let next = 0;
+    for (let i = 0; i < outcomes.length; i++) outcomes[i] ??= ran[next++];
     const settledAt = clock.now();
     return batch.map((claimed, i) =>
       settleOf(claimed, changes[i]!.overdue, outcomes[i] ?? { go: 'retry', why: 'no outcome' }, settledAt),

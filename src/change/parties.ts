@@ -21,7 +21,7 @@ function ofOperator(name: string, event: FeedEvent): Signal | undefined {
     case 'registered':
       return { of, facts: { [`registered ${name}`]: event.at } };
     case 'proof':
-      return { of, facts: { [`proof ${String(event.command)}`]: String(event.result) } };
+      return { of, facts: { [`proof ${String(event.command)} ${name}`]: String(event.result) } };
     case 'report':
       return { of, facts: { report: String(event.last), reportAt: event.at } };
     default:
@@ -43,7 +43,10 @@ export function followParties(parties: Parties, store: ChangeStore, engine: Chan
   const following = [
     follow('owner', parties.owner, (event) =>
       event.kind === 'heard'
-        ? { of: { device: String(event.device) }, facts: { [`heard ${String(event.operator)}`]: event.at } }
+        ? {
+            of: { device: String(event.device) },
+            facts: { [`heard ${String(event.operator)}`]: { at: event.at, imsi: String(event.imsi) } },
+          }
         : undefined,
     ),
     ...Object.entries(parties.operators).map(([name, client]) =>

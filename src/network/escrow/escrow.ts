@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { Edge, Endpoint } from '../../edge/index.ts';
 import type { SubscriberKey } from '../../standards/aka/index.ts';
 import { FieldError } from '../../standards/bytes/index.ts';
+import { KEY_LIST_KEY_SET } from '../../standards/ota/index.ts';
 import type { KeyVault, OtaKeyPair } from '../vault/vault.ts';
 import { get, post, Problem, serveApi, type ApiServer } from '../wire/http.ts';
 import { readStatement, type KeyRing } from '../wire/statements.ts';
@@ -76,6 +77,7 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
     const released = await readStatement('index-release', indexRelease, ring, name, edge.clock);
     const refuse = (why: string): Problem =>
       new Problem(403, 'not-released', `pair of ${released.iccid}: ${why}`);
+    if (ordered.alternative !== '3b') throw refuse(`the order is for alternative ${ordered.alternative}`);
     if (released.iss !== ordered.from)
       throw refuse(`released by ${released.iss}, but ${ordered.from} holds the device`);
     if (released.change !== ordered.change) throw refuse('release and order are of different changes');
@@ -97,7 +99,13 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
       release.run(operator, released.change, released.iccid, released.index);
     }
     const at = label(released.iccid, released.index);
-    const bundle = { aka: row.aka as Uint8Array, ota: row.ota as Uint8Array };
+    const sealed = {
+      keySet: KEY_LIST_KEY_SET,
+      algorithm: 'aes',
+      label: at,
+      ota: row.ota as Uint8Array,
+    } as const;
+    const bundle = { aka: row.aka as Uint8Array, ota: [sealed] };
     return {
       index: released.index,
       keys: await vault.wrap(bundle, at, recipient, `${operator} ${at} ${released.change}`),

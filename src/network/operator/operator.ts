@@ -4,6 +4,7 @@
  */
 import type { Edge, Endpoint } from '../../edge/index.ts';
 import { APPLICATION } from '../../standards/diameter/index.ts';
+import { toHex } from '../../standards/bytes/index.ts';
 import { createDiameterNode } from '../wire/diameter.ts';
 import { createFeed } from '../wire/feed.ts';
 import { serveApi } from '../wire/http.ts';
@@ -12,13 +13,15 @@ import type { EscrowClient } from '../escrow/client.ts';
 import type { OwnerClient } from '../owner/client.ts';
 import type { KeyVault } from '../vault/vault.ts';
 import { importCards, parseCardData } from './card-data.ts';
-import { changeRoutes } from './changes.ts';
+import { changeRoutes, createChangeContext } from './changes.ts';
 import { createHss } from './hss.ts';
+import { createKeyListPart } from './key-list.ts';
 import { createOtaGateway, type OtaGateway } from './ota.ts';
 import { epcRealm, type OperatorProfile } from './profile.ts';
 import { createScef } from './scef.ts';
 import { createSmsc, type EsmeAccount } from './smsc.ts';
 import { openOperatorStore } from './store.ts';
+import { trialRoutes } from './trial.ts';
 
 /** ESME account of the OTA gateway. */
 const OTA_SYSTEM_ID = 'ota';
@@ -140,13 +143,37 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
       feed.append('proof', { change, command, result: result.result, ...sw });
     },
     reported: (iccid, imsi, status) => {
-      const change = store.byImsi(imsi)?.change ?? null;
-      feed.append('report', { change, iccid, state: status.state, index: status.index, last: status.last });
+      // Of the change that the card itself names: a report that comes late says nothing of a newer one.
+      feed.append('report', {
+        change: toHex(status.change),
+        iccid,
+        imsi,
+        state: status.state,
+        index: status.index,
+        last: status.last,
+      });
     },
   });
-  const changes = changeRoutes({ edge, profile, store, vault, signer, ring, escrow, hss, probe, ota });
-
-  const api = await serveApi(edge, options.api, [feed.route, ...changes], onError);
+  const context = createChangeContext({
+    edge,
+    profile,
+    store,
+    vault,
+    signer,
+    ring,
+    hss,
+    probe,
+    ota,
+    onError,
+  });
+  const keyList = createKeyListPart(context, escrow);
+  const routes = [
+    feed.route,
+    ...changeRoutes(context, [keyList.undo]),
+    ...trialRoutes(context),
+    ...keyList.routes,
+  ];
+  const api = await serveApi(edge, options.api, routes, onError);
 
   return {
     name,

@@ -88,8 +88,12 @@ export interface OtaCommand {
 
 export interface OtaGateway {
   send(command: OtaCommand): void;
-  /** Stops sending a command that has no proof yet. */
+  /** Stops sending a command that has no proof yet; what the service centre still has of it is cancelled. */
   withdraw(change: string, command: string): void;
+  /** The same for all commands of a change. */
+  withdrawAll(change: string): void;
+  /** What came of a command; undefined while it is not known. */
+  resultOf(change: string, command: string): OtaResult | undefined;
   close(): void;
 }
 
@@ -159,6 +163,9 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
   );
   const end = database.prepare('UPDATE ota_message SET state = ?, result = ? WHERE id = ?');
   const waiting = database.prepare(`SELECT * FROM ota_message WHERE iccid = ? AND state = 'sent'`);
+  const openOf = database.prepare(
+    `SELECT id FROM ota_message WHERE change = ? AND state IN ('queued', 'sent')`,
+  );
   const withdraw = database.prepare(
     `UPDATE ota_message SET state = 'withdrawn' WHERE id = ? AND state IN ('queued', 'sent')`,
   );
@@ -376,6 +383,31 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
     bound: () => pump(),
   });
 
+  const keptResult = (json: string): OtaResult => {
+    const kept = JSON.parse(json) as OtaResult & { data?: string };
+    return kept.result === 'done' ? { result: 'done', data: fromHex(kept.data ?? '') } : kept;
+  };
+
+  const stopSending = (id: string): void => {
+    if (withdraw.run(id).changes === 0) return;
+    // What the service centre still holds must not arrive either.
+    const row = find.get(id)!;
+    const destination = store.byImsi(String(row.imsi))?.msisdn;
+    for (const { message_id: messageId } of partsOf.all(id)) {
+      if (destination === undefined) break;
+      void esme
+        .request({
+          command: 'cancel_sm',
+          serviceType: '',
+          messageId: String(messageId),
+          source: { ton: 1, npi: 1, address: options.address },
+          destination: { ton: 1, npi: 1, address: destination },
+        })
+        .catch(() => undefined);
+    }
+    forget.run(id);
+  };
+
   return {
     send({ change, command, iccid, imsi, keySet, tar, script }) {
       const id = idOf(change, command);
@@ -386,34 +418,19 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
         throw new Error(`command ${id} was given before with other content`);
       }
       if (row?.result && row.state !== 'unproven') {
-        const kept = JSON.parse(String(row.result)) as OtaResult & { data?: string };
-        const result: OtaResult =
-          kept.result === 'done' ? { result: 'done', data: fromHex(kept.data ?? '') } : kept;
-        options.proved({ change, command, imsi }, result);
+        options.proved({ change, command, imsi }, keptResult(String(row.result)));
         return;
       }
       restart.run(now, id);
       pump();
     },
-    withdraw(change, command) {
-      const id = idOf(change, command);
-      if (withdraw.run(id).changes === 0) return;
-      // What the service centre still holds must not arrive either.
-      const row = find.get(id)!;
-      const destination = store.byImsi(String(row.imsi))?.msisdn;
-      for (const { message_id: messageId } of partsOf.all(id)) {
-        if (destination === undefined) break;
-        void esme
-          .request({
-            command: 'cancel_sm',
-            serviceType: '',
-            messageId: String(messageId),
-            source: { ton: 1, npi: 1, address: options.address },
-            destination: { ton: 1, npi: 1, address: destination },
-          })
-          .catch(() => undefined);
-      }
-      forget.run(id);
+    withdraw: (change, command) => stopSending(idOf(change, command)),
+    withdrawAll(change) {
+      for (const { id } of openOf.all(change)) stopSending(String(id));
+    },
+    resultOf(change, command) {
+      const row = find.get(idOf(change, command));
+      return row?.result ? keptResult(String(row.result)) : undefined;
     },
     close() {
       closed = true;

@@ -54,6 +54,7 @@ const SCHEMA = `
     label TEXT NOT NULL, counter INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (iccid, key_set)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS allocation (what TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS list_index (change TEXT PRIMARY KEY, iccid TEXT NOT NULL, idx INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS ota_message (
     id TEXT PRIMARY KEY, change TEXT NOT NULL, command TEXT NOT NULL, iccid TEXT NOT NULL, imsi TEXT NOT NULL,
     key_set INTEGER NOT NULL, tar BLOB NOT NULL, script BLOB NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
@@ -89,6 +90,9 @@ export interface OperatorStore {
   otaKeys(iccid: string, keySet: number): OtaKeySet | undefined;
   /** The next counter of a key set, on disk when this returns. */
   takeCounter(iccid: string, keySet: number): number;
+  /** Which pair of its card's list a change is about. */
+  putIndex(change: string, iccid: string, index: number): void;
+  indexOf(change: string): { iccid: string; index: number } | undefined;
   /** The next free number of a sequence, from `from` on. */
   allocate(what: string, from: number): number;
   close(): void;
@@ -141,6 +145,8 @@ export function openOperatorStore(path: string): OperatorStore {
     `INSERT INTO allocation (what, next) VALUES (?, ? + 1)
      ON CONFLICT (what) DO UPDATE SET next = next + 1 RETURNING next - 1 AS got`,
   );
+  const putIndex = database.prepare('INSERT INTO list_index (change, iccid, idx) VALUES (?, ?, ?)');
+  const getIndex = database.prepare('SELECT iccid, idx FROM list_index WHERE change = ?');
   const updates = new Map<string, ReturnType<DatabaseSync['prepare']>>();
   const one = (row: Record<string, unknown> | undefined): Subscriber | undefined => row && subscriberOf(row);
   return {
@@ -197,6 +203,11 @@ export function openOperatorStore(path: string): OperatorStore {
       const row = takeCounter.get(iccid, keySet);
       if (!row) throw new Error(`no OTA key set ${keySet} for card ${iccid}`);
       return Number(row.counter);
+    },
+    putIndex: (change, iccid, index) => void putIndex.run(change, iccid, index),
+    indexOf(change) {
+      const row = getIndex.get(change);
+      return row && { iccid: String(row.iccid), index: Number(row.idx) };
     },
     allocate: (what, from) => Number(allocate.get(what, from)!.got),
     close: () => database.close(),

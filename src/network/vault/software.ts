@@ -10,6 +10,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { CompactEncrypt, compactDecrypt, exportJWK, importJWK, type JWK } from 'jose';
+import { z } from 'zod';
 import type { Clock, Random } from '../../edge/index.ts';
 import {
   authenticationVector,
@@ -21,7 +22,7 @@ import {
 } from '../../standards/aka/index.ts';
 import { concat, expectLength, fromHex, toHex } from '../../standards/bytes/index.ts';
 import { Problem } from '../wire/http.ts';
-import type { KeyVault, OtaKeyPair, SecretBundle } from './vault.ts';
+import { otaLabel, type CardCodes, type KeyVault, type OtaKeyPair, type SecretBundle } from './vault.ts';
 
 /** Key schedules kept ready: the working set of a busy authentication centre. */
 const PREPARED = 100_000;
@@ -39,12 +40,71 @@ export interface SoftwareVaultOptions {
   transportKey?: string;
 }
 
-interface SealedAka {
-  algorithm: SubscriberKey['algorithm'];
-  k: string;
-  opc?: string;
-  resLength?: number;
+const hex = z.string().regex(/^(?:[0-9a-f]{2})+$/);
+const constants = z.strictObject({ c: z.array(hex), r: z.array(z.number()) });
+const akaSchema = z.strictObject({
+  algorithm: z.enum(['milenage', 'test-xor']),
+  k: hex,
+  opc: hex.optional(),
+  resLength: z.number().optional(),
+  constants: constants.optional(),
+});
+const otaSchema = z.strictObject({ kic: hex, kid: hex, kik: hex.optional() });
+const codesSchema = z.strictObject({
+  pin1: z.string().optional(),
+  puk1: z.string().optional(),
+  pin2: z.string().optional(),
+  puk2: z.string().optional(),
+  adm1: z.string().optional(),
+});
+/** What travels from vault to vault, encrypted. */
+const bundleSchema = z.strictObject({
+  context: z.string(),
+  aka: akaSchema,
+  ota: z.array(
+    z.strictObject({
+      keySet: z.number().int().min(1).max(15),
+      algorithm: z.enum(['des', 'des3-2', 'des3-3', 'aes']),
+      keys: otaSchema,
+    }),
+  ),
+  codes: codesSchema.optional(),
+});
+
+const plainAka = (key: SubscriberKey): z.infer<typeof akaSchema> => ({
+  algorithm: key.algorithm,
+  k: toHex(key.k),
+  ...(key.opc ? { opc: toHex(key.opc) } : {}),
+  ...(key.resLength === undefined ? {} : { resLength: key.resLength }),
+  ...(key.constants
+    ? { constants: { c: key.constants.c.map((each) => toHex(each)), r: [...key.constants.r] } }
+    : {}),
+});
+
+function akaOf(plain: z.infer<typeof akaSchema>): SubscriberKey {
+  const key: SubscriberKey = { algorithm: plain.algorithm, k: fromHex(plain.k, 'k') };
+  if (plain.opc !== undefined) key.opc = fromHex(plain.opc, 'opc');
+  if (plain.resLength !== undefined) key.resLength = plain.resLength;
+  if (plain.constants !== undefined) {
+    key.constants = {
+      c: plain.constants.c.map((each) => fromHex(each, 'c')),
+      r: plain.constants.r,
+    } as unknown as NonNullable<SubscriberKey['constants']>;
+  }
+  return key;
 }
+
+const plainOta = ({ kic, kid, kik }: OtaKeyPair): z.infer<typeof otaSchema> => ({
+  kic: toHex(kic),
+  kid: toHex(kid),
+  ...(kik ? { kik: toHex(kik) } : {}),
+});
+
+const otaOf = ({ kic, kid, kik }: z.infer<typeof otaSchema>): OtaKeyPair => ({
+  kic: fromHex(kic, 'kic'),
+  kid: fromHex(kid, 'kid'),
+  ...(kik === undefined ? {} : { kik: fromHex(kik, 'kik') }),
+});
 
 export async function createSoftwareVault(options: SoftwareVaultOptions): Promise<KeyVault> {
   const kek = expectLength('keyEncryptionKey', options.keyEncryptionKey, 32);
@@ -76,21 +136,25 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
     }
   };
 
-  const sealAka = (label: string, key: SubscriberKey): Uint8Array => {
-    prepare(key);
-    const plain: SealedAka = { algorithm: key.algorithm, k: toHex(key.k) };
-    if (key.opc) plain.opc = toHex(key.opc);
-    if (key.resLength !== undefined) plain.resLength = key.resLength;
-    return seal(`aka ${label}`, Buffer.from(JSON.stringify(plain)));
+  const sealJson = (label: string, value: object): Uint8Array => {
+    const plain = Buffer.from(JSON.stringify(value));
+    const sealed = seal(label, plain);
+    plain.fill(0);
+    return sealed;
+  };
+  const openJson = <T>(label: string, sealed: Uint8Array, schema: z.ZodType<T>): T => {
+    const plain = open(label, sealed);
+    const value = schema.parse(JSON.parse(plain.toString('utf8')));
+    plain.fill(0);
+    return value;
   };
 
-  const openAka = (label: string, sealed: Uint8Array): SubscriberKey => {
-    const plain = JSON.parse(open(`aka ${label}`, sealed).toString('utf8')) as SealedAka;
-    const key: SubscriberKey = { algorithm: plain.algorithm, k: fromHex(plain.k, 'k') };
-    if (plain.opc !== undefined) key.opc = fromHex(plain.opc, 'opc');
-    if (plain.resLength !== undefined) key.resLength = plain.resLength;
-    return key;
+  const sealAka = (label: string, key: SubscriberKey): Uint8Array => {
+    prepare(key);
+    return sealJson(`aka ${label}`, plainAka(key));
   };
+  const openAka = (label: string, sealed: Uint8Array): SubscriberKey =>
+    akaOf(openJson(`aka ${label}`, sealed, akaSchema));
 
   const akaKey = (label: string, sealed: Uint8Array): AkaKey => {
     // The sealed form is part of the name: a replaced key is another key.
@@ -106,37 +170,43 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
   const sealOta = (label: string, keys: OtaKeyPair): Uint8Array => {
     expectLength('kic', keys.kic, 16, 24, 32);
     expectLength('kid', keys.kid, 16, 24, 32);
-    return seal(`ota ${label}`, concat(Uint8Array.of(keys.kic.length), keys.kic, keys.kid));
+    if (keys.kik) expectLength('kik', keys.kik, 16, 24, 32);
+    return sealJson(`ota ${label}`, plainOta(keys));
   };
-
-  const openOta = (label: string, sealed: Uint8Array): OtaKeyPair => {
-    const plain = open(`ota ${label}`, sealed);
-    const length = plain[0] ?? 0;
-    return { kic: plain.subarray(1, 1 + length), kid: plain.subarray(1 + length) };
-  };
+  const openOta = (label: string, sealed: Uint8Array): OtaKeyPair =>
+    otaOf(openJson(`ota ${label}`, sealed, otaSchema));
+  const sealCodes = (label: string, codes: CardCodes): Uint8Array => sealJson(`codes ${label}`, codes);
 
   return {
     publicKey,
     sealAka,
     sealOta,
+    sealCodes,
+    describeAka(label, sealed) {
+      const key = openAka(label, sealed);
+      return {
+        algorithm: key.algorithm,
+        resLength: prepare(key).resLength,
+        ownConstants: key.constants !== undefined,
+      };
+    },
     vector(label, sealed, rand, sqn, amf): AuthenticationVector {
       return authenticationVector(akaKey(label, sealed), rand, sqn, amf);
     },
     resynchronise: (label, sealed, rand, auts) => verifyAuts(akaKey(label, sealed), rand, auts),
     withOtaKeys: (label, sealed, use) => use(openOta(label, sealed)),
     async wrap(bundle, label, recipient: JWK, context) {
-      const aka = openAka(label, bundle.aka);
-      const ota = openOta(label, bundle.ota);
-      const plain = Buffer.from(
-        JSON.stringify({
-          context,
-          algorithm: aka.algorithm,
-          k: toHex(aka.k),
-          ...(aka.opc ? { opc: toHex(aka.opc) } : {}),
-          kic: toHex(ota.kic),
-          kid: toHex(ota.kid),
-        }),
-      );
+      const content: z.infer<typeof bundleSchema> = {
+        context,
+        aka: plainAka(openAka(label, bundle.aka)),
+        ota: bundle.ota.map(({ keySet, algorithm, label: sealedAs, ota }) => ({
+          keySet,
+          algorithm,
+          keys: plainOta(openOta(sealedAs, ota)),
+        })),
+        ...(bundle.codes ? { codes: openJson(`codes ${label}`, bundle.codes, codesSchema) } : {}),
+      };
+      const plain = Buffer.from(JSON.stringify(content));
       const wrapped = await options.clock.hold(
         importJWK(recipient, 'ECDH-ES+A256KW').then((key) =>
           new CompactEncrypt(plain)
@@ -150,7 +220,7 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
     async unwrap(wrapped, label, context): Promise<SecretBundle> {
       const refuse = (): Problem =>
         new Problem(400, 'bad-keys', `keys for ${context}: not wrapped to this vault for it`);
-      let plain: Record<string, string>;
+      let content: z.infer<typeof bundleSchema>;
       try {
         const { plaintext } = await options.clock.hold(
           compactDecrypt(wrapped, transport, {
@@ -158,20 +228,25 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
             contentEncryptionAlgorithms: ['A256GCM'],
           }),
         );
-        plain = JSON.parse(Buffer.from(plaintext).toString('utf8')) as Record<string, string>;
+        content = bundleSchema.parse(JSON.parse(Buffer.from(plaintext).toString('utf8')));
         plaintext.fill(0);
       } catch {
         throw refuse();
       }
-      if (plain.context !== context) throw refuse();
-      const key: SubscriberKey = {
-        algorithm: plain.algorithm === 'test-xor' ? 'test-xor' : 'milenage',
-        k: fromHex(plain.k ?? '', 'k'),
-      };
-      if (plain.opc !== undefined) key.opc = fromHex(plain.opc, 'opc');
+      if (content.context !== context) throw refuse();
       return {
-        aka: sealAka(label, key),
-        ota: sealOta(label, { kic: fromHex(plain.kic ?? '', 'kic'), kid: fromHex(plain.kid ?? '', 'kid') }),
+        aka: sealAka(label, akaOf(content.aka)),
+        ota: content.ota.map(({ keySet, algorithm, keys }) => {
+          const sealedAs = otaLabel(label, keySet);
+          return { keySet, algorithm, label: sealedAs, ota: sealOta(sealedAs, otaOf(keys)) };
+        }),
+        ...(content.codes
+          ? {
+              codes: sealCodes(label, {
+                ...(content.codes as { [Name in keyof CardCodes]: string }),
+              }),
+            }
+          : {}),
       };
     },
   };

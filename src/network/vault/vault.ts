@@ -4,24 +4,61 @@
  */
 import type { JWK } from 'jose';
 import type { AuthenticationVector, SubscriberKey } from '../../standards/aka/index.ts';
+import type { OtaAlgorithm } from '../../standards/ota/index.ts';
 
-/** KIc and KID of one OTA key set (TS 102 225 §5.1): 16, 24 or 32 bytes each. */
+/** KIc and KID of one OTA key set (TS 102 225 §5.1), and KIK where it has one: 16, 24 or 32 bytes each. */
 export interface OtaKeyPair {
   kic: Uint8Array;
   kid: Uint8Array;
+  kik?: Uint8Array;
 }
 
-/** A subscription's keys, sealed. */
-export interface SecretBundle {
-  aka: Uint8Array;
+/** PINs, unblocking codes and administrative code of a card, as text; those that its vendor gave. */
+export interface CardCodes {
+  pin1?: string;
+  puk1?: string;
+  pin2?: string;
+  puk2?: string;
+  adm1?: string;
+}
+
+/** An OTA key set, sealed. */
+export interface SealedOta {
+  /** 1–15 */
+  keySet: number;
+  algorithm: OtaAlgorithm;
+  /** what the seal is bound to */
+  label: string;
   ota: Uint8Array;
 }
+
+/** What an authentication centre must support for a key; nothing of it is secret. */
+export interface AlgorithmProfile {
+  algorithm: SubscriberKey['algorithm'];
+  resLength: number;
+  /** Milenage with constants of the operator's own (TS 35.206 §5.3) */
+  ownConstants: boolean;
+}
+
+/** All secrets of a subscription on a card, sealed. */
+export interface SecretBundle {
+  aka: Uint8Array;
+  ota: readonly SealedOta[];
+  /** CardCodes */
+  codes?: Uint8Array;
+}
+
+/** What the seal of a card's OTA key set is bound to. */
+export const otaLabel = (label: string, keySet: number): string => `${label} set ${keySet}`;
 
 export interface KeyVault {
   /** to which others wrap keys for this vault */
   readonly publicKey: JWK;
   sealAka(label: string, key: SubscriberKey): Uint8Array;
   sealOta(label: string, keys: OtaKeyPair): Uint8Array;
+  sealCodes(label: string, codes: CardCodes): Uint8Array;
+  /** Algorithm, length of RES in bytes and whose constants: what another operator must be able to do. */
+  describeAka(label: string, sealed: Uint8Array): AlgorithmProfile;
   /** @param rand 16 bytes @param sqn 6 bytes @param amf 2 bytes */
   vector(
     label: string,
@@ -41,6 +78,9 @@ export interface KeyVault {
   withOtaKeys<T>(label: string, sealed: Uint8Array, use: (keys: OtaKeyPair) => T): T;
   /** Wraps a bundle to a recipient; `context` says for what, and the recipient must ask for the same. */
   wrap(bundle: SecretBundle, label: string, recipient: JWK, context: string): Promise<string>;
-  /** Takes in what was wrapped to this vault, sealing it under `label`. @throws Problem */
+  /**
+   * Takes in what was wrapped to this vault, sealing it under `label`, each OTA key set under the label of it.
+   * @throws Problem
+   */
   unwrap(wrapped: string, label: string, context: string): Promise<SecretBundle>;
 }

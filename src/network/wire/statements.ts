@@ -43,7 +43,28 @@ export type IndexRelease = z.infer<typeof indexReleaseSchema>;
 export const indexBurntSchema = z.strictObject({ ...envelope, iccid, index });
 export type IndexBurnt = z.infer<typeof indexBurntSchema>;
 
-const schemas = { order: orderSchema, 'index-release': indexReleaseSchema, 'index-burnt': indexBurntSchema };
+/** What B wants on the card beside the IMSI: the data settings of its network. */
+export const settingsSchema = z.strictObject({
+  mncLength: z.union([z.literal(2), z.literal(3)]),
+  serviceCentre: z.string(),
+  msisdn: z.string(),
+  serviceProviderName: z.string(),
+  apn: z.string(),
+  /** number of the OTA gateway */
+  reportTo: z.string(),
+});
+export type Settings = z.infer<typeof settingsSchema>;
+
+/** B's word to A: what it has reserved for the card. */
+export const reservationSchema = z.strictObject({ ...envelope, iccid, imsi, settings: settingsSchema });
+export type Reservation = z.infer<typeof reservationSchema>;
+
+const schemas = {
+  reservation: reservationSchema,
+  order: orderSchema,
+  'index-release': indexReleaseSchema,
+  'index-burnt': indexBurntSchema,
+};
 export type StatementKind = keyof typeof schemas;
 export type Statement<Kind extends StatementKind> = z.infer<(typeof schemas)[Kind]>;
 
@@ -53,6 +74,7 @@ export type KeyRing = Record<string, { role: 'owner' | 'operator'; key: JWK }>;
 /** Who may say what: an operator cannot order, an owner cannot release. */
 const SPEAKERS: Record<StatementKind, KeyRing[string]['role']> = {
   order: 'owner',
+  reservation: 'operator',
   'index-release': 'operator',
   'index-burnt': 'operator',
 };
@@ -81,6 +103,7 @@ export async function createSigner(clock: Clock, name: string, pem?: string): Pr
 
 /**
  * Reads a statement: signature, kind, schema, audience and expiry.
+ * @param expired whether one whose time is over still counts: what was begun in time must be brought to an end
  * @throws Problem 403 that says which of them failed
  */
 export async function readStatement<Kind extends StatementKind>(
@@ -89,6 +112,7 @@ export async function readStatement<Kind extends StatementKind>(
   ring: KeyRing,
   audience: string,
   clock: Clock,
+  expired: 'refuse' | 'allow' = 'refuse',
 ): Promise<Statement<Kind>> {
   const now = clock.now();
   const refuse = (why: string): Problem => new Problem(403, `bad-${kind}`, `${kind}: ${why}`);
@@ -115,7 +139,7 @@ export async function readStatement<Kind extends StatementKind>(
   }
   if (!statement.aud.includes(audience))
     throw refuse(`addressed to ${statement.aud.join(', ')}, not ${audience}`);
-  if (now >= statement.exp * 1000) throw refuse('expired');
+  if (expired === 'refuse' && now >= statement.exp * 1000) throw refuse('expired');
   if (now < statement.iat * 1000 - 60_000) throw refuse('from the future');
   return statement;
 }

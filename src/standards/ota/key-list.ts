@@ -8,6 +8,11 @@ import { DecodeError, FieldError, Reader, Writer, decodeBcd, encodeBcd, fromHex 
 
 /** TAR of the list application, in the range for proprietary toolkit applications (TS 101 220 annex D). */
 export const KEY_LIST_TAR = fromHex('bfff3b');
+/**
+ * TAR of the fall-back application of alternative 3a: the same commands and answers, with index 0, as its card
+ * keeps its keys and changes its files alone.
+ */
+export const FALLBACK_TAR = fromHex('bfff3a');
 /** Key set number of the pair in use: KIc and KID 0x12 (AES, key set 1). */
 export const KEY_LIST_KEY_SET = 1;
 
@@ -34,9 +39,9 @@ export const COMMIT_ON_AKA = 0x01;
 
 /** Moves the card to another pair, on trial. */
 export interface KeyListSwitch {
-  /** names the change, so that a repetition of it is recognised: 8 bytes */
+  /** names the change, so that a repetition of it is recognised: 8 bytes, not all zeros, which stand for none */
   change: Uint8Array;
-  /** index of the pair to try: 1–254, not below the card's next */
+  /** index of the pair to try: 1–254, not below the card's next; 0 to the fall-back application, which has none */
   index: number;
   /** 6–15 digits */
   imsi: string;
@@ -110,12 +115,15 @@ function expectChange(change: Uint8Array): Uint8Array {
 
 /** The APDU `80 42 00 00 Lc data`; data is simple TLVs (tag, length, value) in ascending tag order. */
 export function encodeKeyListSwitch(command: KeyListSwitch): Uint8Array {
+  if (expectChange(command.change).every((byte) => byte === 0)) {
+    throw new FieldError('change', 'zeros', 'a name, not that of no change');
+  }
   const data = new Writer(96);
   const put = (tag: number, value: Uint8Array): void => {
     data.u8(tag).lv(value, 'SWITCH field');
   };
-  put(TAG.change, expectChange(command.change));
-  put(TAG.index, Uint8Array.of(whole('index', command.index, 1, 254)));
+  put(TAG.change, command.change);
+  put(TAG.index, Uint8Array.of(whole('index', command.index, 0, 254)));
   put(TAG.imsi, digits('imsi', command.imsi, 6, 15));
   put(TAG.mncLength, Uint8Array.of(whole('mncLength', command.mncLength, 2, 3)));
   put(TAG.trial, new Writer(4).u32(whole('trialSeconds', command.trialSeconds, 1, 0xffffffff)).done());
@@ -227,7 +235,7 @@ export interface KeyListEnd {
 
 function encodeEnd(ins: number, end: KeyListEnd): Uint8Array {
   const data = new Writer(13).u8(TAG.change).lv(expectChange(end.change), 'change');
-  data.u8(TAG.index).lv(Uint8Array.of(whole('index', end.index, 1, 254)), 'index');
+  data.u8(TAG.index).lv(Uint8Array.of(whole('index', end.index, 0, 254)), 'index');
   return apdu(ins, data.done());
 }
 
