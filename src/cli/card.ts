@@ -10,10 +10,11 @@ import {
   serveVpcd,
   stateOf,
   writeWhole,
+  type Card,
   type CardFile,
   type NewCardOptions,
 } from '../device/uicc/index.ts';
-import type { Disk } from '../edge/index.ts';
+import type { Endpoint } from '../edge/index.ts';
 import { realDisk, realRandom, realSockets } from '../edge/real.ts';
 import { FieldError } from '../standards/bytes/index.ts';
 import { readJson } from './json.ts';
@@ -25,6 +26,27 @@ const whole =
     if (!/^[0-9]+$/.test(text)) throw new FieldError(option, JSON.stringify(text), 'a whole number');
     return Number(text);
   };
+
+/** One of the algorithms of a card. */
+function algorithm(text: string): 'milenage' | 'test-xor' {
+  if (text === 'milenage' || text === 'test-xor') return text;
+  throw new FieldError('--algorithm', JSON.stringify(text), 'milenage or test-xor');
+}
+
+/** An option as it is typed: `--service-centre` of `serviceCentre`. */
+const optionOf = (name: string): string =>
+  `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** Says of which option an error speaks, where it speaks of a field that an option gives. */
+function inOptions<T>(options: object, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof FieldError)) throw error;
+    const name = error.field.replace(/^usim\./, '');
+    throw name in options ? new FieldError(optionOf(name), error.value, error.expected) : error;
+  }
+}
 
 /** Says of which file an error speaks. */
 function inFile<T>(path: string, run: () => T): T {
@@ -50,27 +72,27 @@ async function make(options: NewOptions): Promise<void> {
   const { out, from, force, ...wanted } = options;
   let file: CardFile;
   if (from === undefined) {
-    file = createCardFile(wanted, realRandom);
+    file = inOptions(wanted, () => createCardFile(wanted, realRandom));
   } else {
     const [first] = Object.keys(wanted);
-    if (first !== undefined) throw new FieldError(`--${first}`, 'given with --from', 'one of the two');
+    if (first !== undefined) throw new FieldError(optionOf(first), 'given with --from', 'one of the two');
     file =
       from === '-'
         ? checkCardFile(await readJson(process.stdin))
         : inFile(from, () => parseCardFile(realDisk.read(from)));
   }
   const text = formatFile(file);
-  if (force) writeWhole(realDisk, out, text);
-  else create(realDisk, out, text);
+  written(out, () => (force ? writeWhole(realDisk, out, text) : realDisk.write(out, text)));
   console.error(`card ${file.iccid}, IMSI ${file.usim.imsi}, written to ${out}; it holds the card's keys`);
 }
 
-/** Writes a file that is not there yet: a card's keys are not made twice. */
-function create(disk: Disk, path: string, text: string): void {
+/** Says that it is about --out if a file cannot be written. */
+function written(path: string, run: () => void): void {
   try {
-    disk.write(path, text);
+    run();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    // A card's keys are not made twice.
     if (code === 'EEXIST') throw new FieldError('--out', `${path} exists`, 'a new file, or --force');
     if (code !== undefined) throw new FieldError('--out', `${path}: ${code}`, 'a file that can be written');
     throw error;
@@ -78,7 +100,7 @@ function create(disk: Disk, path: string, text: string): void {
 }
 
 /** HOST:PORT, the host in brackets if it has colons. */
-function endpoint(text: string): { host: string; port: number } {
+function endpoint(text: string): Endpoint {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:]+)):([0-9]{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
   const host = bracketed ?? plain;
@@ -90,8 +112,17 @@ function endpoint(text: string): { host: string; port: number } {
 
 async function serve(options: { card: string; vpcd: string }): Promise<void> {
   const to = endpoint(options.vpcd);
-  const store = fileStore(realDisk, options.card);
-  const card = inFile(options.card, () => createCard({ store }));
+  const store = inFile(options.card, () => fileStore(realDisk, options.card));
+  try {
+    const card = inFile(options.card, () => createCard({ store }));
+    await served(card, to);
+  } finally {
+    store.close();
+  }
+}
+
+/** Keeps a card in a reader until somebody interrupts. */
+async function served(card: Card, to: Endpoint): Promise<void> {
   const link = serveVpcd(realSockets, to, card);
   let stopping = false;
   const stop = (): void => {
@@ -183,14 +214,14 @@ export function cardCommand(): Command {
     .requiredOption('--out <file>', 'where to write it; only its owner may read it')
     .option('--from <file>', 'take this card file as the profile, - for standard input')
     .option('--force', 'replace a file that is there')
-    .option('--iccid <digits>', '18 to 20 digits')
+    .option('--iccid <digits>', '18 digits, or 19 or 20 with the check digit')
     .option('--imsi <digits>', '6 to 15 digits')
     .option('--mnc-length <digits>', '2 or 3', whole('--mnc-length'))
     .option('--msisdn <digits>', 'international, digits only')
     .option('--spn <text>', "the operator's name")
     .option('--service-centre <digits>', 'international, digits only')
     .option('--apn <name>', 'access point name')
-    .option('--algorithm <name>', 'milenage or test-xor')
+    .option('--algorithm <name>', 'milenage, or test-xor in test networks', algorithm)
     .option('--pairs <number>', 'pairs of the key list; 0: none', whole('--pairs'))
     .option('--pin1-enabled', 'PIN1 is asked for')
     .action(async (options: NewOptions) => make(options));

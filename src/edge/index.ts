@@ -63,14 +63,28 @@ export interface Random {
   bytes(length: number): Uint8Array;
 }
 
+/** A file that is one process's alone until it is given back, or the process is gone. */
+export interface Hold {
+  /** the file's own name, links followed */
+  readonly path: string;
+  /** Gives it back; a second time does nothing. */
+  release(): void;
+}
+
 /** The few things that keeping a file safe asks of a disk. */
 export interface Disk {
   read(path: string): string;
-  /** Creates a file that only its owner may read, writes it, and returns when the disk has it. */
+  /**
+   * Creates a file that only its owner may read, writes it, and returns when the disk has it.
+   * @throws if there is one, be it a link
+   */
   write(path: string, text: string): void;
   /** Puts one file in the place of another, at once, and returns when the disk knows. */
   replace(from: string, to: string): void;
+  /** Does nothing if there is no such file. */
   remove(path: string): void;
+  /** Takes a file, which need not be there yet. @throws Error naming it if somebody else has it */
+  hold(path: string): Hold;
 }
 
 /** The edge that a role or a device is given. */

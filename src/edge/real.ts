@@ -5,6 +5,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, w
 import { lookup } from 'node:dns';
 import { connect, createServer, isIP, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { hold } from './hold.ts';
 import type { Clock, Datagrams, Disk, Edge, Endpoint, Listener, Random, Service, Sockets } from './index.ts';
 
 export const realClock: Clock = {
@@ -96,7 +97,14 @@ export const realDisk: Disk = {
       closeSync(folder);
     }
   },
-  remove: (path) => unlinkSync(path),
+  remove(path) {
+    try {
+      unlinkSync(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  },
+  hold,
 };
 
 /** Opens a Unix socket on this machine; it is returned at once, still connecting. */

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { parseCardFile } from '../../src/device/uicc/index.ts';
@@ -105,13 +115,44 @@ test('what is wrong is one line that names it', async (t) => {
   const path = join(where, 'card.json');
   refused(
     await rehome(['card', 'new', '--out', path, '--imsi', '12']),
-    /^rehome: usim\.imsi: "12", expected 6 to 15 digits\n$/,
+    /^rehome: --imsi: "12", expected 6 to 15 digits\n$/,
+  );
+  for (const [option, value, line] of [
+    ['--apn', 'a..b', '--apn: "a\\.\\.b", expected labels joined by single dots'],
+    ['--algorithm', 'foo', '--algorithm: "foo", expected milenage or test-xor'],
+    ['--mnc-length', '4', '--mnc-length: 4, expected 2 or 3'],
+    ['--service-centre', 'home', '--service-centre: "home", expected an international number, .*'],
+    [
+      '--iccid',
+      '8988211000000000010',
+      '--iccid: "8988211000000000010", expected a check digit that holds .*',
+    ],
+    ['--pairs', '256', '--pairs: 256, expected a whole number from 0 to 255'],
+  ] as const) {
+    refused(await rehome(['card', 'new', '--out', path, option, value]), new RegExp(`^rehome: ${line}\n$`));
+  }
+  refused(
+    await rehome([
+      ...['card', 'new', '--out', path, '--algorithm', 'test-xor', '--pairs', '0'],
+      ...['--imsi', '262010000000001'],
+    ]),
+    /^rehome: --algorithm: "test-xor", expected milenage outside test networks, .*\n$/,
+  );
+  refused(
+    await rehome(['card', 'new', '--out', path, '--from', '-', '--mnc-length', '2']),
+    /^rehome: --mnc-length: given with --from, expected one of the two\n$/,
   );
   refused(
     await rehome(['card', 'new', '--out', path, '--pairs', 'many']),
     /^rehome: --pairs: "many", expected a whole number\n$/,
   );
-  refused(await rehome(['card', 'new', '--out', join(where, 'no', 'card.json')]), /^rehome: --out: .*ENOENT/);
+  for (const force of [[], ['--force']]) {
+    refused(
+      await rehome(['card', 'new', '--out', join(where, 'no', 'card.json'), ...force]),
+      /^rehome: --out: .*card\.json: ENOENT, expected a file that can be written\n$/,
+    );
+  }
+  refused(await rehome(['card', 'new', '--out', where, '--force']), /^rehome: --out: .*, expected a file/);
   refused(
     await rehome(['card', 'read', '--card', path]),
     /^rehome: .*card\.json: no such file, expected a card file\n$/,
@@ -129,4 +170,50 @@ test('what is wrong is one line that names it', async (t) => {
     refused(outcome, /^rehome: .*card\.json: usim\.k: 30 characters, expected 32 hexadecimal digits\n$/);
     assert.ok(!outcome.err.includes(file.usim.k));
   }
+});
+
+test('one process serves a card file at a time, and its end, however it comes, frees it', async (t) => {
+  const where = folder(t);
+  const path = join(where, 'card.json');
+  const link = join(where, 'link.json');
+  await rehome(['card', 'new', '--out', path]);
+  symlinkSync(path, link);
+  const reader = createServer().listen(0, '127.0.0.1');
+  await once(reader, 'listening');
+  t.after(() => reader.close());
+  const serve = ['card', 'serve', '--vpcd', `127.0.0.1:${(reader.address() as AddressInfo).port}`, '--card'];
+  const inReader = async (card: string): Promise<{ stop: (signal: NodeJS.Signals) => Promise<unknown> }> => {
+    const child = spawn(REHOME, [...serve, card], { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.after(() => child.kill('SIGKILL'));
+    const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+    assert.match(line, /is in the reader/);
+    return {
+      stop: (signal) => {
+        const gone = once(child, 'exit');
+        child.kill(signal);
+        return gone;
+      },
+    };
+  };
+
+  const first = await inReader(path);
+  for (const card of [path, link]) {
+    for (const words of [
+      [...serve, card],
+      ['card', 'new', '--out', card, '--force'],
+    ]) {
+      const { code, out, err } = await rehome(words);
+      const line = `rehome: ${card} is in use by another process; one at a time can have it\n`;
+      assert.deepEqual([code, out, err], [1, '', line]);
+    }
+  }
+  assert.equal((await rehome(['card', 'read', '--card', path])).code, 0, 'reading is free');
+
+  await first.stop('SIGKILL');
+  const second = await inReader(link);
+  assert.equal((await rehome([...serve, path])).code, 1);
+  await second.stop('SIGTERM');
+  assert.deepEqual(readdirSync(where).sort(), ['card.json', 'link.json'], 'no lock is left');
+  const third = await inReader(path);
+  await third.stop('SIGINT');
 });

@@ -1,20 +1,23 @@
-/** The card file (docs/cards.md): a card as JSON, with its keys. Read strictly, written whole. */
-import { z } from 'zod';
-import { SQN_DEFAULT, newSqnArray, prepare, type SqnScheme } from '../../standards/aka/index.ts';
-import { FieldError, equal, fromHex, toHex } from '../../standards/bytes/index.ts';
+/** Reading a card file (docs/cards.md): strictly, down to what its fields say together. */
 import {
-  KEY_LIST_KEY_SET,
-  decodeKeyListSwitch,
-  encodeKeyListSwitch,
-  keyLengths,
-  type KeyListOutcome,
-} from '../../standards/ota/index.ts';
-import { FILES, pathOf } from './layout.ts';
+  SQN_DEFAULT,
+  newSqnArray,
+  prepare,
+  type SqnArray,
+  type SqnScheme,
+} from '../../standards/aka/index.ts';
+import { FieldError, equal, fromHex } from '../../standards/bytes/index.ts';
+import { KEY_LIST_KEY_SET, decodeKeyListSwitch, keyLengths } from '../../standards/ota/index.ts';
+import * as uicc from '../../standards/uicc/index.ts';
+import { CARD_FORMAT, checkFields, type CardFile } from './card-file-schema.ts';
+import { FILES, pathOf, placeOf } from './layout.ts';
 import {
+  NO_IMSI,
   PIN_TRIES,
   PUK_TRIES,
+  SUBSCRIPTION_FILES,
   issuedContents,
-  subscriptionOf,
+  readContent,
   withFiles,
   type CardState,
   type KeyList,
@@ -24,168 +27,24 @@ import {
   type Subscription,
 } from './state.ts';
 
-export const CARD_FORMAT = 'rehome-card/1';
+export { CARD_FORMAT, type CardFile };
 
-/** A text of a form, which the message of any failure names. */
-const text = (pattern: RegExp, expected: string): z.ZodString =>
-  z.string({ error: expected }).regex(pattern, { error: expected });
-const whole = (least: number, most: number): z.ZodNumber => {
-  const error = `a whole number from ${least} to ${most}`;
-  return z.int({ error }).min(least, { error }).max(most, { error });
-};
-const key16 = text(/^[0-9a-fA-F]{32}$/, '32 hexadecimal digits');
-const otaKey = text(/^(?:[0-9a-fA-F]{16}){2,4}$/, '32, 48 or 64 hexadecimal digits');
-const bytes = text(/^(?:[0-9a-fA-F]{2})*$/, 'hexadecimal digits, two a byte');
-const pin = text(/^[0-9]{4,8}$/, '4 to 8 digits');
-const puk = text(/^[0-9]{8}$/, '8 digits');
-const number = text(/^[0-9]{1,20}$/, 'an international number, 1 to 20 digits');
-const counter = whole(0, 0xff_ffff_ffff);
-const sqnArray = z.strictObject({ indLength: whole(0, 16), seq: z.array(whole(0, 2 ** 48)) });
-const path = text(/^[0-9a-f]{4}(?:\/[0-9a-f]{4})+$/, 'a path such as 7fff/6f07');
-
-const pinStatus = z.strictObject({
-  enabled: z.boolean({ error: 'true or false' }).optional(),
-  tries: whole(0, PIN_TRIES).optional(),
-  unblockTries: whole(0, PUK_TRIES).optional(),
-});
-
-const schema = z.strictObject({
-  format: z.literal(CARD_FORMAT, { error: `"${CARD_FORMAT}"` }),
-  iccid: text(/^[0-9]{18,20}$/, '18 to 20 digits'),
-  pin1: pin,
-  puk1: puk,
-  pin2: pin,
-  puk2: puk,
-  adm1: text(/^[\x21-\x7e]{8}$/, '8 printable characters'),
-  /** what became of the PINs; as issued where absent */
-  pinStatus: z
-    .strictObject({ pin1: pinStatus.optional(), pin2: pinStatus.optional(), adm1: pinStatus.optional() })
-    .optional(),
-  usim: z.strictObject({
-    imsi: text(/^[0-9]{6,15}$/, '6 to 15 digits'),
-    mncLength: z.union([z.literal(2), z.literal(3)], { error: '2 or 3' }),
-    algorithm: z.enum(['milenage', 'test-xor'], { error: 'milenage or test-xor' }),
-    k: key16,
-    opc: key16.optional(),
-    resLength: whole(4, 16).optional(),
-    sqn: sqnArray.optional(),
-    msisdn: number.optional(),
-    spn: text(/^[\x20-\x7e]{1,16}$/, '1 to 16 printable ASCII characters').optional(),
-    serviceCentre: number.optional(),
-    apn: text(/^[\x20-\x7e]{1,63}$/, '1 to 63 printable ASCII characters').optional(),
-    accessClasses: whole(0, 0xffff).optional(),
-  }),
-  ota: z
-    .strictObject({
-      keySets: z.array(
-        z.strictObject({
-          number: whole(1, 15),
-          algorithm: z.enum(['aes', 'des3-2', 'des3-3'], { error: 'aes, des3-2 or des3-3' }),
-          kic: otaKey,
-          kid: otaKey,
-          kik: otaKey.optional(),
-          counter: counter.optional(),
-          tars: z.array(text(/^[0-9a-f]{6}$/, '6 hexadecimal digits')).optional(),
-        }),
-      ),
-    })
-    .optional(),
-  keyList: z
-    .strictObject({
-      pairs: z
-        .array(
-          z.strictObject({
-            index: whole(0, 254),
-            state: z.enum(['unused', 'current', 'saved', 'burnt', 'skipped', 'erased'], {
-              error: 'unused, current, saved, burnt, skipped or erased',
-            }),
-            k: key16.optional(),
-            opc: key16.optional(),
-            kic: otaKey.optional(),
-            kid: otaKey.optional(),
-            counter: counter.optional(),
-          }),
-        )
-        .min(1, { error: 'at least one pair' })
-        .max(255, { error: 'at most 255 pairs' }),
-      next: whole(1, 255),
-      change: text(/^[0-9a-fA-F]{16}$/, '16 hexadecimal digits').optional(),
-      last: z
-        .enum(['none', 'committed', 'timeOut', 'rejected', 'cancelled'], {
-          error: 'none, committed, timeOut, rejected or cancelled',
-        })
-        .optional(),
-      report: number.optional(),
-      /** a switch that waits for its delay: its command data */
-      armed: bytes.optional(),
-      trial: z
-        .strictObject({
-          command: bytes,
-          from: whole(0, 254),
-          secondsLeft: whole(0, 0xffffffff),
-          rejections: whole(0, 255),
-          saved: z.record(path, bytes),
-          savedSqn: sqnArray,
-        })
-        .optional(),
-    })
-    .optional(),
-  /** contents that differ from those of a card just issued, by path */
-  files: z.record(path, bytes).optional(),
-  deactivated: z.array(path).optional(),
-});
-
-/** A card as JSON. */
-export type CardFile = z.infer<typeof schema>;
-
-/** Names whose value must never be shown. */
-const SECRET = /^(k|opc|kic|kid|kik|pin1|pin2|puk1|puk2|adm1)$/;
-
-function found(value: unknown, name: string): string {
-  if (value === undefined) return 'absent';
-  if (typeof value === 'string') {
-    if (SECRET.test(name)) return `${value.length} characters`;
-    return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  }
-  if (Array.isArray(value)) return `a list of ${value.length}`;
-  if (value !== null && typeof value === 'object') return 'an object';
-  return SECRET.test(name) ? `a ${typeof value}` : String(value);
-}
-
-const join = (path: readonly PropertyKey[]): string =>
-  path.reduce<string>(
-    (text, part) =>
-      typeof part === 'number' ? `${text}[${part}]` : text === '' ? String(part) : `${text}.${String(part)}`,
-    '',
-  );
-
-/** The shape and fields of what came from outside. @throws FieldError naming the place */
+/** A card file that came from outside as JSON already. @throws FieldError naming the place */
 export function checkCardFile(value: unknown): CardFile {
-  const result = schema.safeParse(value);
-  if (!result.success) {
-    const issue = result.error.issues[0]!;
-    if (issue.code === 'unrecognized_keys') {
-      throw new FieldError(join([...issue.path, issue.keys[0]!]), 'present', 'no such field');
-    }
-    let at: unknown = value;
-    for (const part of issue.path) at = (at as Record<PropertyKey, unknown> | undefined)?.[part];
-    const name = String(issue.path.findLast((part) => typeof part === 'string') ?? '');
-    const expected =
-      issue.code === 'invalid_type' && issue.message.startsWith('Invalid')
-        ? `${/^[aeiou]/.test(issue.expected) ? 'an' : 'a'} ${issue.expected}`
-        : issue.message;
-    throw new FieldError(join(issue.path) || 'card file', found(at, name), expected);
-  }
-  const file = result.data;
+  const file = checkFields(value);
   stateOf(file);
   return file;
 }
 
 /** @throws FieldError naming the place in the JSON, what was found (never a secret), and what was expected */
-export function parseCardFile(json: string): CardFile {
-  let value: unknown;
+export const parseCardFile = (json: string): CardFile => checkCardFile(parsed(json));
+
+/** The card of a card file's text. @throws FieldError as `parseCardFile` */
+export const loadCardFile = (json: string): CardState => stateOf(checkFields(parsed(json)));
+
+function parsed(json: string): unknown {
   try {
-    value = JSON.parse(json);
+    return JSON.parse(json);
   } catch (error) {
     // V8 quotes the text around the mistake, which may be a key: only the position is told.
     const position = /position (\d+)/.exec((error as Error).message)?.[1];
@@ -196,16 +55,15 @@ export function parseCardFile(json: string): CardFile {
       'JSON',
     );
   }
-  return checkCardFile(value);
 }
 
-/** Names the place of what went wrong in a part. */
-function within<T>(place: string, run: () => T): T {
+/** Data of a SWITCH. What is wrong in it is not shown, but where. */
+function commandOf(hex: string, field: string): ReturnType<typeof decodeKeyListSwitch> {
   try {
-    return run();
+    return decodeKeyListSwitch(fromHex(hex));
   } catch (error) {
-    if (error instanceof FieldError) throw new FieldError(place, error.value, error.expected);
-    throw error;
+    if (!(error instanceof FieldError)) throw error;
+    throw new FieldError(field, `${hex.length} characters`, `data of a SWITCH: a fault at ${error.field}`);
   }
 }
 
@@ -231,11 +89,20 @@ function contentsAt(files: Record<string, string>, field: string): [number, Uint
 
 const scheme = (indLength: number): SqnScheme => ({ ...SQN_DEFAULT, indLength });
 
-function sqnOf(sqn: z.infer<typeof sqnArray>, field: string): { seq: readonly number[] } {
-  if (sqn.seq.length !== 2 ** sqn.indLength) {
-    throw new FieldError(`${field}.seq`, `${sqn.seq.length} numbers`, `${2 ** sqn.indLength} numbers`);
+/** SEQ and IND share 48 bits (TS 33.102 §C.1.1.1). */
+function sqnOf({ indLength, seq }: NonNullable<CardFile['usim']['sqn']>, field: string): SqnArray {
+  if (seq.length !== 2 ** indLength) {
+    throw new FieldError(`${field}.seq`, `${seq.length} numbers`, `${2 ** indLength} numbers`);
   }
-  return { seq: sqn.seq };
+  const tooHigh = seq.findIndex((each) => each >= 2 ** (48 - indLength));
+  if (tooHigh >= 0) {
+    throw new FieldError(
+      `${field}.seq[${tooHigh}]`,
+      String(seq[tooHigh]),
+      `less than 2^${48 - indLength}, as SEQ and ${indLength} bits of IND are 48`,
+    );
+  }
+  return { seq };
 }
 
 function keySetOf(set: NonNullable<CardFile['ota']>['keySets'][number], field: string): KeySet {
@@ -312,8 +179,6 @@ function listOf(file: NonNullable<CardFile['keyList']>, usim: CardFile['usim']):
   if (file.armed !== undefined && file.trial) {
     throw new FieldError('keyList.armed', 'present', 'none while a trial runs');
   }
-  const command = (field: string, hex: string): ReturnType<typeof decodeKeyListSwitch> =>
-    within(field, () => decodeKeyListSwitch(fromHex(hex)));
   const list: KeyList = {
     pairs,
     current,
@@ -322,7 +187,8 @@ function listOf(file: NonNullable<CardFile['keyList']>, usim: CardFile['usim']):
     last: file.last ?? 'none',
     ...(file.report !== undefined && { report: file.report }),
   };
-  if (file.armed !== undefined) return { ...list, armed: { command: command('keyList.armed', file.armed) } };
+  if (file.armed !== undefined)
+    return { ...list, armed: { command: commandOf(file.armed, 'keyList.armed') } };
   const saved = pairs.filter((pair) => pair.state === 'saved');
   if (!file.trial) {
     if (saved.length > 0) throw new FieldError('keyList.trial', 'absent', 'present beside a saved pair');
@@ -332,7 +198,7 @@ function listOf(file: NonNullable<CardFile['keyList']>, usim: CardFile['usim']):
   if (saved.length !== 1 || saved[0]!.index !== trial.from) {
     throw new FieldError('keyList.trial.from', String(trial.from), 'the one pair that is saved');
   }
-  const switched = command('keyList.trial.command', trial.command);
+  const switched = commandOf(trial.command, 'keyList.trial.command');
   if (switched.index !== current) {
     throw new FieldError('keyList.trial.command', `index ${switched.index}`, `the current pair, ${current}`);
   }
@@ -343,11 +209,48 @@ function listOf(file: NonNullable<CardFile['keyList']>, usim: CardFile['usim']):
       from: trial.from,
       secondsLeft: trial.secondsLeft,
       rejections: trial.rejections,
-      saved: contentsAt(trial.saved, 'keyList.trial.saved'),
+      saved: savedOf(trial.saved),
       savedSqn: sqnOf(trial.savedSqn, 'keyList.trial.savedSqn'),
     },
   };
 }
+
+/** What a trial falls back to: every file that a switch writes, and no other. */
+function savedOf(files: Record<string, string>): [number, Uint8Array][] {
+  const field = 'keyList.trial.saved';
+  const found = new Map(contentsAt(files, field));
+  for (const place of SUBSCRIPTION_FILES) {
+    if (!found.has(place)) {
+      throw new FieldError(`${field}.${pathOf(FILES[place]!)}`, 'absent', 'every file that a switch writes');
+    }
+  }
+  for (const place of found.keys()) {
+    if (!SUBSCRIPTION_FILES.includes(place)) {
+      throw new FieldError(`${field}.${pathOf(FILES[place]!)}`, 'present', 'only files that a switch writes');
+    }
+  }
+  return SUBSCRIPTION_FILES.map((place) => [place, found.get(place)!]);
+}
+
+/** `files` must not say of the card's identity what other fields deny. */
+function agree({ iccid, usim, files }: CardFile, contents: readonly Uint8Array[]): void {
+  const other = (file: Parameters<typeof placeOf>[0], what: string, of: string): FieldError =>
+    new FieldError(`files.${pathOf(FILES[placeOf(file)]!)}`, `another ${what}`, `that of ${of}`);
+  if (!files) return;
+  // Nobody may write EF.ICCID.
+  if (!equal(contents[placeOf(uicc.EF_ICCID)]!, uicc.EF_ICCID.encode(iccid))) {
+    throw other(uicc.EF_ICCID, 'ICCID', 'iccid');
+  }
+  const imsi = readContent(contents, uicc.EF_IMSI);
+  if (imsi !== undefined && imsi !== usim.imsi) throw other(uicc.EF_IMSI, 'IMSI', 'usim.imsi');
+  const data = readContent(contents, uicc.EF_AD);
+  if (data !== undefined && data.mncLength !== usim.mncLength) {
+    throw other(uicc.EF_AD, 'length of the MNC', 'usim.mncLength');
+  }
+}
+
+/** test-xor protects nobody; TS 34.108 has it for test networks. 999: networks not known outside (E.212). */
+const TEST_NETWORK = /^(?:001|999)/;
 
 /** The card that a file describes. @throws FieldError naming the place in the JSON */
 export function stateOf(file: CardFile): CardState {
@@ -367,6 +270,13 @@ export function stateOf(file: CardFile): CardState {
     ...(usim.opc !== undefined && { opc: fromHex(usim.opc) }),
     ...(usim.resLength !== undefined && { resLength: usim.resLength }),
   };
+  if (usim.algorithm === 'test-xor' && usim.imsi !== NO_IMSI && !TEST_NETWORK.test(usim.imsi)) {
+    throw new FieldError(
+      'usim.algorithm',
+      '"test-xor"',
+      'milenage outside test networks, whose IMSI begins with 001 or 999',
+    );
+  }
   try {
     prepare(key);
   } catch (error) {
@@ -396,10 +306,21 @@ export function stateOf(file: CardFile): CardState {
       pukTries: status?.unblockTries ?? PUK_TRIES,
     };
   };
-  const issued = within('usim', () => issuedContents(file.iccid, subscription));
+  const issued = issuedContents(file.iccid, subscription);
+  const contents = file.files ? withFiles(issued, contentsAt(file.files, 'files')) : issued;
+  agree(file, contents);
+  const { sqn = { indLength: SQN_DEFAULT.indLength, ...newSqnArray(SQN_DEFAULT) } } = usim;
+  const { trial } = file.keyList ?? {};
+  if (trial && trial.savedSqn.indLength !== sqn.indLength) {
+    throw new FieldError(
+      'keyList.trial.savedSqn.indLength',
+      String(trial.savedSqn.indLength),
+      `${sqn.indLength}, that of usim.sqn`,
+    );
+  }
   return {
     iccid: file.iccid,
-    contents: file.files ? withFiles(issued, contentsAt(file.files, 'files')) : issued,
+    contents,
     deactivated: (file.deactivated ?? []).map((path) => placeAt(path, 'deactivated')),
     pins: {
       pin1: pinState('pin1', file.pin1, file.puk1),
@@ -408,107 +329,10 @@ export function stateOf(file: CardFile): CardState {
     },
     usim: {
       ...key,
-      scheme: scheme(usim.sqn?.indLength ?? SQN_DEFAULT.indLength),
-      sqn: usim.sqn ? sqnOf(usim.sqn, 'usim.sqn') : newSqnArray(SQN_DEFAULT),
+      scheme: scheme(sqn.indLength),
+      sqn: sqnOf(sqn as NonNullable<typeof usim.sqn>, 'usim.sqn'),
     },
     keySets,
     ...(file.keyList && { list: listOf(file.keyList, usim) }),
   };
 }
-
-const byPath = (files: Iterable<readonly [number, Uint8Array]>): Record<string, string> =>
-  Object.fromEntries([...files].map(([place, content]) => [pathOf(FILES[place]!), toHex(content)]));
-
-function listFile(list: KeyList, indLength: number): NonNullable<CardFile['keyList']> {
-  const { trial } = list;
-  return {
-    pairs: list.pairs.map(({ index, state, keys, counter }) => ({
-      index,
-      state,
-      ...(keys && { k: toHex(keys.k), opc: toHex(keys.opc), kic: toHex(keys.kic), kid: toHex(keys.kid) }),
-      ...(counter > 0 && { counter }),
-    })),
-    next: list.next,
-    ...(list.change.some((byte) => byte !== 0) && { change: toHex(list.change) }),
-    ...(list.last !== 'none' && { last: list.last satisfies KeyListOutcome }),
-    ...(list.report !== undefined && { report: list.report }),
-    ...(list.armed && { armed: toHex(encodeKeyListSwitch(list.armed.command).subarray(5)) }),
-    ...(trial && {
-      trial: {
-        command: toHex(encodeKeyListSwitch(trial.command).subarray(5)),
-        from: trial.from,
-        secondsLeft: trial.secondsLeft,
-        rejections: trial.rejections,
-        saved: byPath(trial.saved),
-        savedSqn: { indLength, seq: [...trial.savedSqn.seq] },
-      },
-    }),
-  };
-}
-
-/** The file that describes a card; what it was issued with where a file holds what cannot be read. */
-export function fileOf(state: CardState): CardFile {
-  const { pins, usim, keySets, list } = state;
-  const read = subscriptionOf(state.contents);
-  const subscription: Subscription = { imsi: '000000', mncLength: 2, ...read };
-  const { imsi, mncLength, msisdn, serviceProviderName, serviceCentre, apn, accessClasses } = subscription;
-  const issued = issuedContents(state.iccid, subscription);
-  const changed = state.contents.flatMap((content, place): [number, Uint8Array][] =>
-    content === issued[place] || equal(content, issued[place]!) ? [] : [[place, content]],
-  );
-  const status = (pin: PinState): z.infer<typeof pinStatus> => ({
-    enabled: pin.enabled,
-    tries: pin.tries,
-    ...(pin.puk !== undefined && { unblockTries: pin.pukTries }),
-  });
-  return {
-    format: CARD_FORMAT,
-    iccid: state.iccid,
-    pin1: pins.pin1.value,
-    puk1: pins.pin1.puk!,
-    pin2: pins.pin2.value,
-    puk2: pins.pin2.puk!,
-    adm1: pins.adm1.value,
-    pinStatus: { pin1: status(pins.pin1), pin2: status(pins.pin2), adm1: status(pins.adm1) },
-    usim: {
-      imsi,
-      mncLength,
-      algorithm: usim.algorithm,
-      k: toHex(usim.k),
-      ...(usim.opc && { opc: toHex(usim.opc) }),
-      ...(usim.resLength !== undefined && { resLength: usim.resLength }),
-      sqn: { indLength: usim.scheme.indLength, seq: [...usim.sqn.seq] },
-      ...(msisdn !== undefined && { msisdn }),
-      ...(serviceProviderName !== undefined && { spn: serviceProviderName }),
-      ...(serviceCentre !== undefined && { serviceCentre }),
-      ...(apn !== undefined && { apn }),
-      ...(accessClasses !== undefined && { accessClasses }),
-    },
-    ...(keySets.length > 0 && {
-      ota: {
-        keySets: keySets.map(({ number, algorithm, kic, kid, kik, counter, tars }) => ({
-          number,
-          algorithm,
-          kic: toHex(kic),
-          kid: toHex(kid),
-          ...(kik && { kik: toHex(kik) }),
-          counter,
-          ...(tars && { tars: [...tars] }),
-        })),
-      },
-    }),
-    ...(list && { keyList: listFile(list, usim.scheme.indLength) }),
-    ...(changed.length > 0 && { files: byPath(changed) }),
-    ...(state.deactivated.length > 0 && {
-      deactivated: state.deactivated.map((place) => pathOf(FILES[place]!)),
-    }),
-  };
-}
-
-/** The text of a card file; lists of numbers in one line. */
-export function formatCardFile(state: CardState): string {
-  return formatFile(fileOf(state));
-}
-
-export const formatFile = (file: CardFile): string =>
-  `${JSON.stringify(file, null, 2).replace(/\[\s*(\d[\d,\s]*?)\s*\]/g, (_, numbers: string) => `[${numbers.replace(/\s+/g, ' ')}]`)}\n`;

@@ -3,7 +3,7 @@
  * state out of parts of the old one, and the store takes it whole or not at all.
  */
 import type { SqnArray, SqnScheme, SubscriberKey } from '../../standards/aka/index.ts';
-import { FieldError } from '../../standards/bytes/index.ts';
+import { FieldError, equal } from '../../standards/bytes/index.ts';
 import type { KeyListOutcome, KeyListSwitch } from '../../standards/ota/index.ts';
 import * as uicc from '../../standards/uicc/index.ts';
 import { FILES, placeOf } from './layout.ts';
@@ -158,6 +158,14 @@ export function subscriptionFiles(
   return files;
 }
 
+/** In a card file, the IMSI of a card whose EF.IMSI holds none. */
+export const NO_IMSI = '000000';
+
+/** Places of the files that `subscriptionFiles` writes, in its order. */
+export const SUBSCRIPTION_FILES: readonly number[] = subscriptionFiles({ imsi: NO_IMSI, mncLength: 2 }).map(
+  ([place]) => place,
+);
+
 /** Files that remember a network: stale ones break the first attach elsewhere. */
 export const TRANSIENT_FILES: readonly number[] = [
   uicc.EF_FPLMN,
@@ -195,35 +203,52 @@ export function issuedContents(iccid: string, subscription: Subscription): Uint8
   ]);
 }
 
-/** What the files say of the subscription; `fallback` where one holds what cannot be read. */
-export function subscriptionOf(contents: readonly Uint8Array[]): Partial<Subscription> {
-  const read = <T>(file: uicc.ElementaryFile<T>): T | undefined => {
+/** What a file says; undefined if it holds what cannot be read. */
+export function readContent<T>(contents: readonly Uint8Array[], file: uicc.ElementaryFile<T>): T | undefined {
+  try {
+    return file.decode(contents[placeOf(file)]!);
+  } catch (error) {
+    if (error instanceof FieldError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * What the files say of the subscription: a field is there only if it is accepted and, but for IMSI and length
+ * of the MNC, gives exactly the content that was found.
+ */
+export function subscriptionOf(
+  contents: readonly Uint8Array[],
+  accepted: (name: keyof Subscription, value: unknown) => boolean = () => true,
+): Partial<Subscription> {
+  const imsi = readContent(contents, uicc.EF_IMSI);
+  const mncLength = readContent(contents, uicc.EF_AD)?.mncLength;
+  const found: Partial<Subscription> = {
+    ...(imsi !== undefined && { imsi }),
+    ...(mncLength && { mncLength }),
+  };
+  const put = <Name extends keyof Subscription>(
+    name: Name,
+    file: Parameters<typeof placeOf>[0],
+    value: Subscription[Name] | undefined,
+  ): void => {
+    if (value === undefined || value === '' || !accepted(name, value)) return;
+    const place = placeOf(file);
+    const whole: Subscription = { imsi: NO_IMSI, mncLength: 2, ...found, [name]: value };
     try {
-      return file.decode(contents[placeOf(file)]!);
-    } catch {
-      return undefined;
+      const written = subscriptionFiles(whole).find(([each]) => each === place);
+      if (equal(written![1], contents[place]!)) found[name] = value;
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
     }
   };
-  const imsi = read(uicc.EF_IMSI);
-  const mncLength = read(uicc.EF_AD)?.mncLength;
-  const accessClasses = read(uicc.EF_ACC);
-  const msisdn = read(uicc.EF_MSISDN)?.number;
-  const serviceCentre = read(uicc.EF_SMSP)?.serviceCentre;
-  const serviceProviderName = read(uicc.EF_SPN)?.name;
-  const apn = read(uicc.EF_ACL)?.[0];
-  const plain = (number: uicc.DiallingNumber | undefined): string | undefined =>
-    number && /^[0-9]{1,20}$/.test(number.digits) ? number.digits : undefined;
-  const found: { [Key in keyof Subscription]?: Subscription[Key] | undefined } = {
-    imsi,
-    mncLength,
-    accessClasses:
-      imsi !== undefined && accessClasses === usualAccessClasses(imsi) ? undefined : accessClasses,
-    msisdn: plain(msisdn),
-    serviceCentre: plain(serviceCentre),
-    serviceProviderName: serviceProviderName || undefined,
-    apn: apn || undefined,
-  };
-  return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));
+  const classes = readContent(contents, uicc.EF_ACC);
+  if (imsi === undefined || classes !== usualAccessClasses(imsi)) put('accessClasses', uicc.EF_ACC, classes);
+  put('msisdn', uicc.EF_MSISDN, readContent(contents, uicc.EF_MSISDN)?.number?.digits);
+  put('serviceCentre', uicc.EF_SMSP, readContent(contents, uicc.EF_SMSP)?.serviceCentre?.digits);
+  put('serviceProviderName', uicc.EF_SPN, readContent(contents, uicc.EF_SPN)?.name);
+  put('apn', uicc.EF_ACL, readContent(contents, uicc.EF_ACL)?.[0]);
+  return found;
 }
 
 const IMSI = placeOf(uicc.EF_IMSI);

@@ -8,10 +8,12 @@ import {
   formatFile,
   createCardFile,
   memoryStore,
+  parseCardFile,
+  stateOf,
   type Card,
   type CardState,
 } from '../../../src/device/uicc/index.ts';
-import type { Disk } from '../../../src/edge/index.ts';
+import type { Disk, Hold } from '../../../src/edge/index.ts';
 import { SQN_DEFAULT, authenticationVector, encodeSqn, prepare } from '../../../src/standards/aka/index.ts';
 import { concat, fromHex, toHex } from '../../../src/standards/bytes/index.ts';
 import {
@@ -33,11 +35,20 @@ class FakeDisk implements Disk {
   cutIn: number | undefined;
   /** how far an interrupted operation gets, 0–1 */
   extent = 0;
+  #off = false;
 
   #step(): boolean {
+    if (this.#off) throw new PowerCut();
     if (this.cutIn === undefined || --this.cutIn > 0) return false;
     this.cutIn = undefined;
+    this.#off = true;
     return true;
+  }
+
+  /** A new process: the power is back, and locks are gone with the old one. */
+  hold(path: string): Hold {
+    this.#off = false;
+    return { path, release: () => undefined };
   }
 
   read(path: string): string {
@@ -48,6 +59,7 @@ class FakeDisk implements Disk {
 
   write(path: string, text: string): void {
     const cut = this.#step();
+    if (this.files.has(path)) throw new Error(`${path} is there`);
     this.files.set(path, cut ? text.slice(0, Math.floor(text.length * this.extent)) : text);
     if (cut) throw new PowerCut();
   }
@@ -61,9 +73,10 @@ class FakeDisk implements Disk {
     if (cut) throw new PowerCut();
   }
 
-  remove(): void {
+  remove(path: string): void {
     // Without power nothing is tidied up.
-    throw new PowerCut();
+    if (this.#off) throw new PowerCut();
+    this.files.delete(path);
   }
 }
 
@@ -292,7 +305,11 @@ class Pair {
 
   check(): void {
     sane(this.#card.state);
-    assert.equal(formatCardFile(this.#card.state), formatCardFile(fileStore(this.disk, PATH).load()!));
+    assert.equal(
+      formatCardFile(this.#card.state),
+      formatCardFile(stateOf(parseCardFile(this.disk.read(PATH)))),
+    );
+    assert.deepEqual([...this.disk.files.keys()], [PATH], 'nothing is left beside it');
   }
 }
 
@@ -350,7 +367,7 @@ test('a store that fails turns the card off; what it had acknowledged is there',
   assert.throws(() => card.transmit(concat(fromHex('00dc01041c'), new Uint8Array(28).fill(2))), PowerCut);
   assert.throws(() => card.transmit(update), /no power/);
   const [content] = fileStore(disk, PATH)
-    .load()!
+    .load()
     .contents.filter((bytes) => bytes.length === 280);
   assert.equal(content![0], 1);
 });
