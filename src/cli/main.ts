@@ -26,6 +26,15 @@ const strict = (command: Command): void => {
 };
 program.commands.forEach(strict);
 
+// Who reads our output may stop reading, or have no room: no reason for a stack trace.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE')
+      process.stderr.write(`rehome: cannot write: ${error.code ?? error.message}\n`);
+    process.exit(error.code === 'EPIPE' ? 0 : 1);
+  });
+}
+
 try {
   await program.parseAsync();
 } catch (error) {

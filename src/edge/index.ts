@@ -28,8 +28,8 @@ export interface Endpoint {
   port: number;
 }
 
-/** What a socket speaks; names the registered port in a capture. */
-export type Service = 'gsmtap' | 'diameter' | 'smpp' | 'http' | 'vpcd';
+/** What a socket speaks; names the registered port in a capture. `feed`: HTTP that waits for its answer. */
+export type Service = 'gsmtap' | 'diameter' | 'smpp' | 'http' | 'feed' | 'vpcd';
 
 export interface Listener {
   readonly endpoint: Endpoint;

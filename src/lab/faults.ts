@@ -41,6 +41,12 @@ export function parseFaults(names: readonly string[]): Faults {
     cutPower: false,
     jam: false,
   };
+  const one = (first: RegExp): void => {
+    const both = names.filter((name) => first.test(name));
+    if (new Set(both).size > 1) throw new FieldError('--fault', both.join(','), 'one of them at a time');
+  };
+  one(/^target-down/);
+  one(/^emm-cause-/);
   for (const name of names) {
     const cause = /^emm-cause-(\d+)$/.exec(name)?.[1];
     if (name === 'lose-sms') faults.loseSms = true;

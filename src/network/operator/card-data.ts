@@ -36,21 +36,42 @@ function luhnHolds(digits: string): boolean {
   return sum % 10 === 0;
 }
 
+/** Column names of a header line. @throws FieldError on one that is missing or there twice */
+function headerOf(cells: string[]): string[] {
+  const names = cells.map((name) => name.trim().toLowerCase());
+  for (const column of REQUIRED) {
+    const times = names.filter((name) => name === column).length;
+    if (times !== 1) {
+      throw new FieldError(
+        `header, ${column}`,
+        times === 0 ? 'no such column' : `${times} columns`,
+        `one column each of ${REQUIRED.join(', ')}`,
+      );
+    }
+  }
+  return names;
+}
+
+/** A value for an error: what could be a key, in a column that was mixed up, is not shown. */
+const shown = (value: string): string => (/^[0-9]{1,20}$/.test(value) ? value : `${value.length} characters`);
+
 /**
  * Reads a vendor's file.
  * @param ranges IMSI prefixes that are the operator's own
  * @throws FieldError naming line and column; a key's content is never shown
  */
 export function parseCardData(csv: string, ranges: readonly string[]): CardDatum[] {
-  let rows: Record<string, string>[];
+  let records: { record: Record<string, string>; info: { lines: number } }[];
   try {
-    rows = parse(csv, {
-      columns: (header: string[]) => header.map((name) => name.trim().toLowerCase()),
+    records = parse(csv, {
+      columns: (header: string[]) => headerOf(header),
       skip_empty_lines: true,
       trim: true,
       bom: true,
+      info: true,
     });
   } catch (error) {
+    if (error instanceof FieldError) throw error;
     const { lines, code } = error as { lines?: number; code?: string };
     throw new FieldError(
       `line ${lines ?? '?'}`,
@@ -58,17 +79,17 @@ export function parseCardData(csv: string, ranges: readonly string[]): CardDatum
       'CSV with as many columns as its header',
     );
   }
+  if (records.length === 0)
+    throw new FieldError('card data', 'no card', 'a header line and a line for each card');
   const seen = new Map<string, number>();
-  return rows.map((row, i): CardDatum => {
-    const line = i + 2;
+  return records.map(({ record: row, info: { lines: line } }): CardDatum => {
     const at = (column: string): string => `line ${line}, ${column}`;
     for (const column of REQUIRED) {
-      if (!row[column])
-        throw new FieldError(at(column), row[column] === undefined ? 'no such column' : 'empty', 'a value');
+      if (!row[column]) throw new FieldError(at(column), 'empty', 'a value');
     }
     const digits = (column: 'imsi' | 'iccid' | 'msisdn', pattern: RegExp, expected: string): string => {
       const value = row[column]!;
-      if (!pattern.test(value)) throw new FieldError(at(column), JSON.stringify(value), expected);
+      if (!pattern.test(value)) throw new FieldError(at(column), shown(value), expected);
       const key = `${column} ${value}`;
       const before = seen.get(key);
       if (before !== undefined)

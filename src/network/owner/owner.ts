@@ -12,9 +12,11 @@ import type { Signer } from '../wire/statements.ts';
 /** How long an order is good for, in seconds: the longest a sleeping device may take. */
 const ORDER_LIFE = 30 * 86_400;
 
+const imsiSchema = z.string().regex(/^[0-9]{6,15}$/, 'expected an IMSI of 6 to 15 digits');
+
 const heardSchema = z.strictObject({
   operator: z.string().min(1),
-  imsi: z.string().regex(/^[0-9]{6,15}$/, 'expected an IMSI of 6 to 15 digits'),
+  imsi: imsiSchema,
   /** what the device sent, base64 */
   payload: z.string().max(4096),
 });
@@ -46,6 +48,8 @@ export interface OwnerOptions {
   /** database file, or `:memory:` */
   database: string;
   signer: Signer;
+  /** operators that a device may be ordered to */
+  operators: readonly string[];
   /** to whom orders are addressed, besides the two operators: the escrow and others who must see one */
   audience: readonly string[];
   onError?: (error: unknown) => void;
@@ -102,6 +106,13 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
         body.map(({ change, device, to, alternative }) => {
           const row = find.get(device);
           if (!row) throw new Problem(404, 'unknown-device', `device ${device} is not this owner's`);
+          if (!options.operators.includes(to)) {
+            throw new Problem(
+              422,
+              'unknown-operator',
+              `to: ${JSON.stringify(to)}, expected one of ${options.operators.join(', ')}`,
+            );
+          }
           if (row.operator === to) throw new Problem(409, 'already-there', `device ${device} is with ${to}`);
           const from = String(row.operator);
           return signer.sign('order', {
@@ -123,8 +134,20 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
     }),
     post(
       '/moved',
-      z.array(z.strictObject({ device: z.string(), operator: z.string(), imsi: z.string() })).max(1000),
+      z.array(z.strictObject({ device: z.string(), operator: z.string(), imsi: imsiSchema })).max(1000),
       ({ body }) => {
+        for (const each of body) {
+          if (!options.operators.includes(each.operator)) {
+            throw new Problem(
+              422,
+              'unknown-operator',
+              `operator: ${JSON.stringify(each.operator)} is not known`,
+            );
+          }
+          if (!find.get(each.device)) {
+            throw new Problem(404, 'unknown-device', `device ${each.device} is not this owner's`);
+          }
+        }
         for (const each of body) moved.run(each.operator, each.imsi, each.device);
         return {};
       },

@@ -157,14 +157,14 @@ export interface RoleCaller {
 
 /** A caller of the role at `to`, with a few connections kept open. */
 export function callRole(edge: Edge, to: Endpoint): RoleCaller {
-  const agentOf = (options: AgentOptions): Agent => {
+  const agentOf = (service: 'http' | 'feed', options: AgentOptions): Agent => {
     const agent = new Agent({ keepAlive: true, ...options });
-    agent.createConnection = (): Duplex => edge.sockets.connect('http', to);
+    agent.createConnection = (): Duplex => edge.sockets.connect(service, to);
     return agent;
   };
-  const agent = agentOf({ maxSockets: 4 });
+  const agent = agentOf('http', { maxSockets: 4 });
   // A long poll occupies its connection: it has one of its own.
-  const waitingAgent = agentOf({});
+  const waitingAgent = agentOf('feed', {});
   const waiting = new Set<ClientRequest>();
   const ask = (method: string, path: string, body: unknown, long: boolean): Promise<unknown> =>
     new Promise((resolve, reject) => {

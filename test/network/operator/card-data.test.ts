@@ -71,7 +71,12 @@ test('what is wrong is named by line and column, and keys are not shown', () => 
   );
   refused(`${HEADER}\n${row({ iccid: '8988211000000000012' })}`, /^line 2, iccid: .*check digit/);
   refused(`${HEADER}\n${row({ msisdn: '' })}`, /^line 2, msisdn: empty/);
-  refused(`ICCID,IMSI\n8988211000000000011,001010000000001`, /^line 2, msisdn: no such column/);
+  refused(`ICCID,IMSI\n8988211000000000011,001010000000001`, /^header, msisdn: no such column/);
+  refused('', /^card data: no card/);
+  refused(HEADER, /^card data: no card/);
+  refused(row(), /^header, imsi: no such column/);
+  refused(`${HEADER},Ki\n${row()},${'aa'.repeat(16)}`, /^header, ki: 2 columns/);
+  refused(`${HEADER}\n\n\n${row({ msisdn: '' })}`, /^line 4, msisdn: empty/);
   refused(`${HEADER}\n1,2,3`, /^line \d+: .*columns/);
 });
 
@@ -97,4 +102,21 @@ test('a file is taken in whole or not at all, and keys lie sealed', async () => 
   assert.ok(!toHex(subscriber.aka!).includes(key('a')));
   assert.ok(!Buffer.from(subscriber.aka!).toString('latin1').includes(key('a')));
   store.close();
+});
+
+test('a key in a column that is not for keys is never shown', () => {
+  const cells = row().split(',');
+  const names = HEADER.split(',');
+  const keys = cells.filter((cell) => /^[0-9a-f]{32,}$/i.test(cell));
+  assert.ok(keys.length >= 4);
+  for (const name of names) {
+    for (const key of keys) {
+      const mixed = names.map((each, i) => (each === name ? key : cells[i]!)).join(',');
+      try {
+        parseCardData(`${HEADER}\n${mixed}`, ['00101']);
+      } catch (error) {
+        assert.ok(!String(error).includes(key), `${name}: ${String(error)}`);
+      }
+    }
+  }
 });
