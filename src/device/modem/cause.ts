@@ -11,6 +11,8 @@ export interface RejectAction {
   status: number;
   /** the list that the network, or its area, goes on */
   forbid?: 'plmn' | 'plmnForEps' | 'areaOfRoaming' | 'areaOfRegion';
+  /** nobody proved it: what it forbids is allowed again when T3247 runs out */
+  untilT3247?: true;
   /**
    * `stop`: nothing until the USIM is good again · `select`: look for another cell · `retry`: count the
    * attempt, T3411 or T3402 · `backOff`: T3346 · `attach`: a new attach at once

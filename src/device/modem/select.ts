@@ -24,6 +24,8 @@ export interface Forbidden {
   areas: Set<string>;
   /** cells passed over for now: they did not answer, or seem false */
   cells: Set<Cell>;
+  /** by rejections that nobody proved; forgotten when T3247 runs out (TS 24.301 §5.3.7b) */
+  unproven: { plmns: Set<string>; areas: Set<string> };
 }
 
 const areaKey = ({ plmn, tac }: Tai): string => `${plmn} ${tac}`;
@@ -33,13 +35,21 @@ export const newForbidden = (plmns: readonly string[]): Forbidden => ({
   plmnsForEps: new Set(),
   areas: new Set(),
   cells: new Set(),
+  unproven: { plmns: new Set(), areas: new Set() },
 });
 
 /** Puts a cell's network or area on the list that a rejection names; never the home network on FPLMN. */
-export function forbid(forbidden: Forbidden, list: RejectAction['forbid'], cell: Cell, usim: Usim): void {
+export function forbid(
+  forbidden: Forbidden,
+  { forbid: list, untilT3247 }: RejectAction,
+  cell: Cell,
+  usim: Usim,
+): void {
   switch (list) {
     case 'plmn':
-      if (!usim.homePlmns.includes(cell.plmn)) {
+      if (untilT3247) {
+        forbidden.unproven.plmns.add(cell.plmn);
+      } else if (!usim.homePlmns.includes(cell.plmn)) {
         forbidden.plmns.delete(cell.plmn);
         forbidden.plmns.add(cell.plmn);
       } else {
@@ -47,11 +57,11 @@ export function forbid(forbidden: Forbidden, list: RejectAction['forbid'], cell:
       }
       break;
     case 'plmnForEps':
-      forbidden.plmnsForEps.add(cell.plmn);
+      (untilT3247 ? forbidden.unproven.plmns : forbidden.plmnsForEps).add(cell.plmn);
       break;
     case 'areaOfRegion':
     case 'areaOfRoaming':
-      forbidden.areas.add(areaKey(cell));
+      (untilT3247 ? forbidden.unproven.areas : forbidden.areas).add(areaKey(cell));
       break;
     case undefined:
       break;
@@ -75,10 +85,12 @@ export function selectCell(
     const preferred = usim.preferredPlmns.indexOf(plmn);
     return preferred >= 0 ? 2 + preferred / 1000 : 3;
   };
+  const { unproven } = forbidden;
   let best: Cell | undefined;
   for (const cell of cells) {
     if (forbidden.plmns.has(cell.plmn) || forbidden.plmnsForEps.has(cell.plmn)) continue;
     if (forbidden.areas.has(areaKey(cell)) || forbidden.cells.has(cell)) continue;
+    if (unproven.plmns.has(cell.plmn) || unproven.areas.has(areaKey(cell))) continue;
     if (best === undefined || rank(cell) < rank(best)) best = cell;
   }
   return best;

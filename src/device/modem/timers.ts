@@ -24,6 +24,9 @@ export const DURATION = {
   /** back-off for congestion where the network's word is not protected: 15 to 30 minutes (§5.5.1.2.5) */
   t3346Least: 15 * MINUTE,
   t3346Most: 30 * MINUTE,
+  /** a rejection that is not integrity protected is forgotten: 30 to 60 minutes (§5.3.7b, §5.4.2.5) */
+  t3247Least: 30 * MINUTE,
+  t3247Most: 60 * MINUTE,
   /** forbidden tracking areas are forgotten: 12 to 24 hours (§5.3.2) */
   forbiddenAreas: 12 * HOUR,
   /** a cell that seems false is passed over (TS 36.304 §5.3.1) */
@@ -38,6 +41,8 @@ export const DURATION = {
 export const MOST_ATTEMPTS = 5;
 /** A network that failed this often in a row to authenticate itself is false (TS 24.301 §5.4.2.7). */
 export const MOST_AUTHENTICATION_FAILURES = 3;
+/** Unproven rejections of one kind before they are believed: at most 10 (TS 24.301 §5.3.7b). */
+export const MOST_UNPROVEN = 10;
 /** A CP-DATA is sent again so often (TS 24.011 §5.3.2.1). */
 export const CP_RETRANSMISSIONS = 2;
 /** A short message of ours is sent so often in all. */

@@ -32,10 +32,13 @@ export interface World {
   seen(type: ModemEvent['type']): number;
 }
 
-/** @param plmns one cell each */
+/**
+ * @param plmns one cell each
+ * @param chance where the modem leaves something to chance: a byte, of 256
+ */
 export async function makeWorld(
   t: TestContext,
-  options: Partial<ModemOptions> & { plmns?: string[]; cardApn?: string } = {},
+  options: Partial<ModemOptions> & { plmns?: string[]; cardApn?: string; chance?: number } = {},
 ): Promise<World> {
   let now = Date.UTC(2026, 0, 1);
   const timers = new Set<{ at: number; run: () => void }>();
@@ -48,12 +51,14 @@ export async function makeWorld(
     },
     hold: (work) => work,
   };
-  const { plmns = ['00199'], cardApn, ...rest } = options;
+  const { plmns = ['00199'], cardApn, chance, ...rest } = options;
+  const random =
+    chance === undefined ? realRandom : { bytes: (length: number) => new Uint8Array(length).fill(chance) };
   const card = fakeCard(IMSI, cardApn);
   const networks = await Promise.all(plmns.map((plmn, i) => fakeNetwork(plmn, card.key, i + 1)));
   const events: ModemEvent[] = [];
   const modem = await createModem({
-    edge: { clock, sockets: realSockets, random: realRandom },
+    edge: { clock, sockets: realSockets, random },
     card,
     imei: IMEI,
     cells: networks.map(({ plmn, tac, endpoint }) => ({ plmn, tac, endpoint })),
