@@ -1,6 +1,6 @@
 /**
  * A UICC: power, channels, the transport's chaining (TS 102 221 §7.3.1.1), the toolkit's commands. What a
- * command changes is saved as one before its answer leaves.
+ * command changes is saved as one before its answer leaves; only a try of a PIN is saved before it is compared.
  */
 import { DecodeError, concat, fromHex } from '../../standards/bytes/index.ts';
 import type { Reassembly } from '../../standards/sms/index.ts';
@@ -46,7 +46,8 @@ export interface Card {
   /**
    * @param apdu any bytes
    * @returns data, SW1, SW2; what the command changed is saved by then
-   * @throws only what the store throws; the card is off then, and the store has the state before or after
+   * @throws only what the store throws; the card is off then, and the store has the state before or after, or
+   *   after the count of a try
    */
   transmit(apdu: Uint8Array): Uint8Array;
   /** The state as it was last saved: for those who look at a card, not for those who talk to it. */
@@ -71,12 +72,22 @@ export function createCard({ store, file, fault }: CardOptions): Card {
   }
   let state = saved;
   let powered: Powered | undefined;
+  const save = (session: Session): void => {
+    if (session.state === state) return;
+    try {
+      store.save(session.state);
+    } catch (error) {
+      powered = undefined;
+      throw error;
+    }
+    state = session.state;
+  };
   return {
     get state() {
       return state;
     },
     powerOn() {
-      powered = newSession(state);
+      powered = newSession(state, save);
       return ATR.slice();
     },
     powerOff() {
@@ -89,21 +100,15 @@ export function createCard({ store, file, fault }: CardOptions): Card {
       try {
         answer = respond(powered, apdu);
       } catch (error) {
+        // The store failed, and the card is off.
+        if (!powered) throw error;
         // A mistake of ours: nothing of the command stays, and the terminal is told.
         session.state = state;
         powered.held = undefined;
         fault?.(error);
         answer = encodeResponse({ data: new Uint8Array(), sw: SW.technicalProblem });
       }
-      if (session.state !== state) {
-        try {
-          store.save(session.state);
-        } catch (error) {
-          powered = undefined;
-          throw error;
-        }
-        state = session.state;
-      }
+      save(session);
       return answer;
     },
   };
@@ -116,17 +121,17 @@ interface Powered {
   held: { channel: number; data: Uint8Array; sw: number } | undefined;
 }
 
-function newSession(state: CardState): Powered {
-  return {
-    session: {
-      state,
-      channels: new Map([[0, newChannel()]]),
-      verified: new Set(),
-      toolkit: new Toolkit(),
+function newSession(state: CardState, save: (session: Session) => void): Powered {
+  const session: Session = {
+    state,
+    commit: () => {
+      save(session);
     },
-    reassembly: newReassembly(),
-    held: undefined,
+    channels: new Map([[0, newChannel()]]),
+    verified: new Set(),
+    toolkit: new Toolkit(),
   };
+  return { session, reassembly: newReassembly(), held: undefined };
 }
 
 /** One exchange, with the transport's rules. */

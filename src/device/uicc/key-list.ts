@@ -3,7 +3,8 @@
  * their OTA keys, a switch that is tried before it is kept, and the way back by itself.
  *
  * The card has no clock. The trial runs in slices on the terminal's timers or polling; a slice is charged and
- * saved before it runs, so that a power cut costs at most one, and a reboot loop ends the trial.
+ * saved before it runs, so that a power cut costs at most one, and a reboot loop ends the trial. A terminal that
+ * does not do the reset it is asked for is asked again and again, and the trial runs out meanwhile.
  */
 import { newSqnArray } from '../../standards/aka/index.ts';
 import { FieldError, equal } from '../../standards/bytes/index.ts';
@@ -18,6 +19,7 @@ import {
   decodeKeyListSwitch,
   encodeCommandPacket,
   encodeKeyListStatus,
+  encodeKeyListSwitch,
   encodePacketSms,
   keyByte,
   type KeyListEnd,
@@ -27,6 +29,7 @@ import {
 } from '../../standards/ota/index.ts';
 import { DCS_CARD, encodeTpdu, international } from '../../standards/sms/index.ts';
 import {
+  EF_IMSI,
   EVENT,
   LOCATION_STATUS,
   REFRESH,
@@ -40,6 +43,7 @@ import { done, refuse, type Answer } from './answer.ts';
 import type { Session } from './session.ts';
 import {
   TRANSIENT_FILES,
+  imsiContent,
   pairAt,
   subscriptionFiles,
   withFiles,
@@ -50,7 +54,7 @@ import {
 } from './state.ts';
 import { performed, type Job } from './toolkit.ts';
 
-/** Alarms: the delay and the slices; and when to try the report again. */
+/** Alarms: the delay, the wait for a reset and the slices; and when to try the report again. */
 const CLOCK = 1;
 const REPORT = 2;
 
@@ -63,6 +67,9 @@ const REJECTIONS = 2;
 /** First and longest pause between attempts to report, in seconds. */
 const REPORT_PAUSE = 30;
 const REPORT_LONGEST = 3600;
+/** First and longest pause before a terminal is asked for a reset again, in seconds. */
+const RESET_PAUSE = 60;
+const RESET_LONGEST = 3600;
 
 /** EMM causes after which the new subscription is of no use here (TS 24.301 §5.5.1.2.5). */
 const FATAL = new Set([2, 3, 6, 8, 11, 12, 13, 14, 15]);
@@ -120,14 +127,32 @@ const statusOf = (list: KeyList): Uint8Array =>
     last: list.last,
   });
 
+const sameSwitch = (one: KeyListSwitch, other: KeyListSwitch): boolean =>
+  equal(encodeKeyListSwitch(one), encodeKeyListSwitch(other));
+
+/** Whether the change that ended last was this one, as far as the card still knows. */
+function ended(session: Session, list: KeyList, command: KeyListSwitch): boolean {
+  const last = list.next - 1;
+  // Cancelled before it was tried: its index is still to come.
+  if (list.last === 'cancelled' && pairAt(list, last).state !== 'burnt') return command.index > last;
+  if (command.index !== last) return false;
+  return list.last !== 'committed' || equal(imsiContent(session.state), EF_IMSI.encode(command.imsi));
+}
+
 /** SWITCH: checked whole, then it waits for its delay. */
 function arm(session: Session, list: KeyList, command: KeyListSwitch): Answer {
   const running = list.armed ?? list.trial;
-  // A repetition has had its effect already, whatever became of it since.
-  if (equal(command.change, list.change) || (running && equal(command.change, running.command.change))) {
-    return refuse(KEY_LIST_SW.done);
+  // A repetition has had its effect already, whatever became of it since; another switch of that name never has.
+  if (running) {
+    return refuse(sameSwitch(command, running.command) ? KEY_LIST_SW.done : KEY_LIST_SW.conditions);
   }
-  if (running) return refuse(KEY_LIST_SW.conditions);
+  if (equal(command.change, list.change)) {
+    return refuse(ended(session, list, command) ? KEY_LIST_SW.done : KEY_LIST_SW.conditions);
+  }
+  // Without a reset the terminal would stay with the subscription that the card has left.
+  if (!session.toolkit.has('refresh') || session.resetPause !== undefined) {
+    return refuse(KEY_LIST_SW.conditions);
+  }
   if (list.next >= list.pairs.length) return refuse(KEY_LIST_SW.exhausted);
   if (command.index < list.next || command.index >= list.pairs.length) {
     return refuse(KEY_LIST_SW.indexNotUsable);
@@ -153,15 +178,44 @@ function withStates(pairs: readonly Pair[], states: ReadonlyMap<number, PairStat
 const blanks = (): (readonly [number, Uint8Array])[] =>
   TRANSIENT_FILES.map((file) => [file, FILES[file]!.blank]);
 
+const isReset = ({ command }: Job): boolean =>
+  command.type === 'refresh' && command.mode === REFRESH.uiccReset;
+
+/**
+ * Asks for a reset until it comes: until then the terminal lives on what it read before. No response counts, not
+ * even a good one, as the reset itself is what was asked for; the clock starts first, since a terminal that
+ * stays silent can be asked for nothing more.
+ */
 function refresh(session: Session): void {
   session.toolkit.forgetAlarms();
-  const job: Job = {
-    command: { type: 'refresh', mode: REFRESH.uiccReset },
-    respond: (response) => {
-      if (!performed(response)) session.toolkit.postpone(job);
-    },
-  };
-  session.toolkit.send(job);
+  session.resetPause = RESET_PAUSE;
+  askForReset(session);
+}
+
+/** Seconds of this wait for the reset: a trial ends in the middle of it. */
+const resetWait = ({ resetPause, state }: Session): number =>
+  Math.min(resetPause!, state.list?.trial?.secondsLeft ?? RESET_LONGEST);
+
+function askForReset(session: Session): void {
+  const { toolkit } = session;
+  toolkit.setAlarm(CLOCK, resetWait(session));
+  toolkit.giveUp(isReset);
+  if (!toolkit.holds(isReset)) toolkit.send({ command: { type: 'refresh', mode: REFRESH.uiccReset } });
+}
+
+/** The reset has not come: the wait is charged to the trial, if one runs, and the terminal is asked again. */
+function resetOverdue(session: Session, list: KeyList): void {
+  const { trial } = list;
+  if (trial) {
+    const secondsLeft = trial.secondsLeft - resetWait(session);
+    if (secondsLeft <= 0) {
+      fallBack(session, list, trial, 'timeOut');
+      return;
+    }
+    put(session, { trial: { ...trial, secondsLeft } });
+  }
+  session.resetPause = Math.min(2 * session.resetPause!, RESET_LONGEST);
+  askForReset(session);
 }
 
 /** The switch itself: files, keys and list change together. */
@@ -227,7 +281,7 @@ function fallBack(session: Session, list: KeyList, trial: Trial, outcome: KeyLis
 function keep(session: Session, list: KeyList, trial: Trial): void {
   const states = new Map<number, PairState>([[trial.from, 'erased']]);
   put(session, { pairs: withStates(list.pairs, states), trial: undefined, last: 'committed' });
-  session.toolkit.clearAlarm(CLOCK);
+  if (session.resetPause === undefined) session.toolkit.clearAlarm(CLOCK);
 }
 
 const names = (end: KeyListEnd, { command }: { command: KeyListSwitch }): boolean =>
@@ -257,10 +311,18 @@ function cancel(session: Session, list: KeyList, end: KeyListEnd): Answer {
   return refuse(before ? KEY_LIST_SW.done : KEY_LIST_SW.conditions);
 }
 
-/** A challenge was answered: under `commit-on-AKA` that ends the trial. */
+/**
+ * A challenge was answered: under `commit-on-AKA` that ends the trial. And who was sent it lives on the
+ * subscription of now, with or without a reset.
+ */
 export function authenticated(session: Session): void {
   const { list } = session.state;
   if (list?.trial && (list.trial.command.policy & COMMIT_ON_AKA) !== 0) keep(session, list, list.trial);
+  if (session.resetPause === undefined) return;
+  session.resetPause = undefined;
+  session.toolkit.clearAlarm(CLOCK);
+  session.toolkit.withdraw(isReset);
+  watch(session);
 }
 
 /** Charges the next part of the trial and lets it run; when nothing is left, the trial is over. */
@@ -280,6 +342,14 @@ function runSlice(session: Session): void {
 
 /** The terminal has come up and said what it can do. */
 export function started(session: Session): void {
+  session.resetPause = undefined;
+  // The answer to SWITCH left before the power went, or never will: nothing to wait for.
+  if (session.state.list?.armed) session.toolkit.setAlarm(CLOCK, 1);
+  watch(session);
+}
+
+/** The terminal lives on what the card holds now: the trial runs on, or what became of it is told. */
+function watch(session: Session): void {
   const { list } = session.state;
   if (!list) return;
   const { toolkit } = session;
@@ -291,8 +361,6 @@ export function started(session: Session): void {
       toolkit.send({ command: { type: 'setUpEventList', events } });
     }
   }
-  // The answer to SWITCH left before the power went, or never will: nothing to wait for.
-  if (list.armed) toolkit.setAlarm(CLOCK, 1);
   if (list.trial) runSlice(session);
   if (session.state.list?.report !== undefined) sendReport(session);
 }
@@ -303,8 +371,11 @@ export function alarm(session: Session, id: number): void {
   if (!list) return;
   if (id === REPORT) {
     sendReport(session);
+  } else if (id === CLOCK && session.resetPause !== undefined) {
+    resetOverdue(session, list);
   } else if (id === CLOCK && list.armed) {
-    perform(session, list, list.armed.command);
+    // In a terminal that cannot be asked for a reset it stays armed, for the next one or for a CANCEL.
+    if (session.toolkit.has('refresh')) perform(session, list, list.armed.command);
   } else if (id === CLOCK && list.trial) {
     if (list.trial.rejections > 0) fallBack(session, list, list.trial, 'rejected');
     else runSlice(session);
@@ -314,7 +385,8 @@ export function alarm(session: Session, id: number): void {
 /** The network refused the terminal. */
 export function networkRejected(session: Session, cause: number): void {
   const { list } = session.state;
-  if (!list?.trial || !FATAL.has(cause)) return;
+  // Before the reset it is the old subscription that was refused.
+  if (!list?.trial || session.resetPause !== undefined || !FATAL.has(cause)) return;
   const rejections = list.trial.rejections + 1;
   const trial = { ...list.trial, rejections };
   if (rejections >= REJECTIONS) {

@@ -1,6 +1,7 @@
 /**
  * Secured packets for the card (TS 31.115): put together from short messages, opened under the key sets, given
- * to the application that the TAR names, answered by proof of receipt.
+ * to the application that the TAR names, answered by proof of receipt. Who proves no key gets no more than a
+ * refusal in the clear, in the deliver report.
  */
 import { FieldError, concat, equal, toHex } from '../../standards/bytes/index.ts';
 import {
@@ -9,10 +10,12 @@ import {
   RESPONSE_STATUS,
   TAR,
   algorithmOf,
+  decodeCommandHeader,
   decodeCommandPacket,
   decodePacketSms,
   encodePacketSms,
   encodeResponsePacket,
+  isProven,
   keySetOf,
   wantsProof,
   type CommandHeader,
@@ -60,11 +63,13 @@ function keysOf(session: Session, header: CommandHeader): OtaKeys | undefined {
   const tar = toHex(header.tar);
   const set = provingSet(session, header);
   const cipher = keySet(session, keySetOf(header.kic));
-  const { integrity, ciphered } = header.security;
+  const { integrity, ciphered, proof, proofCiphered } = header.security;
   const fits = (one: KeySet | undefined, byte: number): boolean =>
     one !== undefined && algorithmOf(byte) === one.algorithm && (one.tars?.includes(tar) ?? true);
   if (integrity === 'cc' && !fits(set, header.kid)) return undefined;
-  if (ciphered && !fits(cipher, header.kic)) return undefined;
+  if ((ciphered || (proof !== 'none' && proofCiphered)) && !fits(cipher, header.kic)) return undefined;
+  // Nothing is ciphered under a set of which the sender has shown no key.
+  if (!ciphered && cipher !== undefined && cipher.number !== set?.number) return set && { kid: set.kid };
   return { ...(set && { kid: set.kid }), ...(cipher && { kic: cipher.kic }) };
 }
 
@@ -104,11 +109,40 @@ const copy = (userData: SmsDeliver['userData']): SmsDeliver['userData'] => ({
   data: userData.data.slice(),
 });
 
-function receive(session: Session, message: SmsDeliver, packet: Uint8Array): Answer {
+/** Opens a packet. What has no checksum under a key is not even deciphered: nothing of it could be told back. */
+function open(session: Session, packet: Uint8Array): ReceivedCommand {
+  const header = decodeCommandHeader(packet);
+  const { integrity } = header.security;
+  if (integrity === 'none' || integrity === 'rc') {
+    const status = RESPONSE_STATUS.insufficientSecurityLevel;
+    return { header, status, counter: 0, data: new Uint8Array() };
+  }
   const received = decodeCommandPacket(packet, {
     keysOf: (header) => keysOf(session, header),
     counterOf: (header) => provingSet(session, header)?.counter,
   });
+  // A proof that cannot be given is found out before anything is done.
+  return canProve(session, received) ? received : { ...received, status: RESPONSE_STATUS.securityError };
+}
+
+function canProve(session: Session, { header, status, counter }: ReceivedCommand): boolean {
+  if (header.security.proof === 'none') return true;
+  try {
+    const nothing = new Uint8Array();
+    encodeResponsePacket(
+      { tar: header.tar, counter, status, data: nothing },
+      header,
+      keysOf(session, header) ?? {},
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof FieldError) return false;
+    throw error;
+  }
+}
+
+function receive(session: Session, message: SmsDeliver, packet: Uint8Array): Answer {
+  const received = open(session, packet);
   const { header } = received;
   // The keys of now: the command may put others in their place.
   const keys = keysOf(session, header) ?? {};
@@ -121,13 +155,15 @@ function receive(session: Session, message: SmsDeliver, packet: Uint8Array): Ans
       keys,
     );
   const proof = response(status, data);
-  if (header.security.proofBy === 'submit') {
+  const proven = isProven(received);
+  // Where an originator says it comes from anyone can write: no message goes there for a stranger.
+  if (proven && header.security.proofBy === 'submit') {
     submit(session, message.originator, proof);
     return done();
   }
   const [userData] = encodePacketSms('response', proof, 0, 255);
   const report = concat(encodeHeader(userData!.header), userData!.data);
-  if (report.length <= REPORT_ROOM) return done(report);
+  if (!proven || report.length <= REPORT_ROOM) return done(report);
   // Too long for a deliver report: say so there, and send it (TS 102 225 §5.2.2).
   submit(session, message.originator, proof);
   const [short] = encodePacketSms('response', response(RESPONSE_STATUS.bySubmit, new Uint8Array()), 0, 255);
@@ -139,9 +175,9 @@ function execute(session: Session, received: ReceivedCommand): { status: number;
   const { header, status, counter, data } = received;
   const nothing = new Uint8Array();
   if (status !== RESPONSE_STATUS.ok) return { status, data: nothing };
-  const { integrity, counter: mode } = header.security;
-  // Every application wants a checksum under a key, and a counter that rises.
-  if (integrity !== 'cc' || (mode !== 'higher' && mode !== 'oneHigher')) {
+  // Every application wants a checksum under a key, which `open` has seen to, and a counter that rises.
+  const mode = header.security.counter;
+  if (mode !== 'higher' && mode !== 'oneHigher') {
     return { status: RESPONSE_STATUS.insufficientSecurityLevel, data: nothing };
   }
   const number = keySetOf(header.kid);

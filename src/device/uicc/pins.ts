@@ -1,4 +1,11 @@
-/** PINs: VERIFY, CHANGE, DISABLE, ENABLE, UNBLOCK (TS 102 221 §11.1.9 to §11.1.13). */
+/**
+ * PINs: VERIFY, CHANGE, DISABLE, ENABLE, UNBLOCK (TS 102 221 §11.1.9 to §11.1.13). A try is counted and saved
+ * before anything is compared, so that power cut in the middle of the command gives none back.
+ *
+ * Over the air (TS 102 226 §7) the access domain stands in for PINs: what is verified at the terminal is not
+ * touched, and the user's PINs are not compared, so that no packet counts against him. UNBLOCK, whose code is the
+ * operator's, works.
+ */
 import { timingSafeEqual } from 'node:crypto';
 import { INS, SW } from '../../standards/uicc/index.ts';
 import { done, refuse, type Answer } from './answer.ts';
@@ -12,10 +19,11 @@ function coded(value: string): Uint8Array {
   return out;
 }
 
-/** The digits of a new PIN; undefined if it is none. */
-function digitsOf(value: Uint8Array): string | undefined {
+/** A new PIN from its 8 bytes: 4 to 8 digits, ADM1 8 printable characters; undefined if it is none. */
+function newValue(name: PinName, value: Uint8Array): string | undefined {
   const text = String.fromCharCode(...value);
-  return /^[0-9]{4,8}\xff*$/.test(text) && value.length === 8 ? text.replace(/\xff/g, '') : undefined;
+  if (name === 'adm1') return /^[\x21-\x7e]{8}$/.test(text) ? text : undefined;
+  return /^[0-9]{4,8}\xff*$/.test(text) ? text.replace(/\xff/g, '') : undefined;
 }
 
 function put(call: Call, name: PinName, changed: Partial<PinState>): void {
@@ -24,18 +32,20 @@ function put(call: Call, name: PinName, changed: Partial<PinState>): void {
   session.state = { ...session.state, pins: { ...pins, [name]: { ...pins[name], ...changed } } };
 }
 
-/** Compares a PIN and counts; undefined: it is right. */
+/** Counts a try, saves that, and compares; undefined: the PIN is right, and all tries are back. */
 function check(call: Call, name: PinName, given: Uint8Array): Answer | undefined {
-  const pin = call.session.state.pins[name];
+  const { session } = call;
+  const pin = session.state.pins[name];
   if (pin.tries === 0) return refuse(SW.pinBlocked);
-  if (timingSafeEqual(coded(pin.value), given)) {
-    if (pin.tries !== PIN_TRIES) put(call, name, { tries: PIN_TRIES });
-    return undefined;
-  }
   const tries = pin.tries - 1;
   put(call, name, { tries });
-  call.session.verified.delete(name);
-  return refuse(SW.triesLeft | tries);
+  session.commit();
+  if (!timingSafeEqual(coded(pin.value), given)) {
+    session.verified.delete(name);
+    return refuse(SW.triesLeft | tries);
+  }
+  put(call, name, { tries: PIN_TRIES });
+  return undefined;
 }
 
 /** All five commands; which, says INS. */
@@ -52,6 +62,7 @@ export function pinCommand(call: Call): Answer {
     return pin.tries === 0 ? refuse(SW.pinBlocked) : refuse(SW.triesLeft | pin.tries);
   }
   if (data.length !== (command.ins === INS.changePin ? 16 : 8)) return refuse(SW.wrongLength);
+  if (call.remote) return refuse(SW.conditions);
   switch (command.ins) {
     case INS.verifyPin:
     case INS.changePin:
@@ -62,7 +73,7 @@ export function pinCommand(call: Call): Answer {
       if (name !== 'pin1') return refuse(SW.conditions);
       if (pin.enabled === (command.ins === INS.enablePin)) return refuse(SW.dataInvalidated);
   }
-  const next = command.ins === INS.changePin ? digitsOf(data.subarray(8)) : undefined;
+  const next = command.ins === INS.changePin ? newValue(name, data.subarray(8)) : undefined;
   if (command.ins === INS.changePin && next === undefined) return refuse(SW.wrongData);
   const wrong = check(call, name, data.subarray(0, 8));
   if (wrong) return wrong;
@@ -80,13 +91,14 @@ function unblock(call: Call, name: PinName, data: Uint8Array): Answer {
   if (pin.pukTries === 0) return refuse(SW.pinBlocked);
   if (data.length === 0) return refuse(SW.triesLeft | pin.pukTries);
   if (data.length !== 16) return refuse(SW.wrongLength);
-  const next = digitsOf(data.subarray(8));
+  const next = newValue(name, data.subarray(8));
   if (next === undefined) return refuse(SW.wrongData);
-  if (!timingSafeEqual(coded(pin.puk), data.subarray(0, 8))) {
-    put(call, name, { pukTries: pin.pukTries - 1 });
-    return refuse(SW.triesLeft | (pin.pukTries - 1));
-  }
+  const pukTries = pin.pukTries - 1;
+  put(call, name, { pukTries });
+  // A script is saved as one.
+  if (!call.remote) session.commit();
+  if (!timingSafeEqual(coded(pin.puk), data.subarray(0, 8))) return refuse(SW.triesLeft | pukTries);
   put(call, name, { value: next, enabled: true, tries: PIN_TRIES, pukTries: PUK_TRIES });
-  session.verified.add(name);
+  if (!call.remote) session.verified.add(name);
   return done();
 }

@@ -1,9 +1,10 @@
 /**
  * PUT KEY for OTA key sets (TS 102 226 §8.2.1.5, GlobalPlatform Card Specification §11.8 and Amendment D §7.2):
- * KIc, KID and KIK of a set 1–15, ciphered under the KIK of the set that secured the packet.
+ * KIc, KID and KIK of a set 1–15, ciphered under the KIK of the set that secured the packet. A set that is
+ * limited to some applications replaces none but itself, and what it makes has its limit.
  */
 import { createCipheriv, createDecipheriv, timingSafeEqual } from 'node:crypto';
-import { FieldError, Reader, concat } from '../../standards/bytes/index.ts';
+import { FieldError, Reader, concat, equal } from '../../standards/bytes/index.ts';
 import { KEY_LIST_KEY_SET, keyLengths } from '../../standards/ota/index.ts';
 import { SW, decodeCommand } from '../../standards/uicc/index.ts';
 import { done, refuse, type Answer } from './answer.ts';
@@ -82,6 +83,7 @@ export function securityDomainCommand(session: Session, keySet: number, apdu: Ui
     const replaced = state.keySets.find((one) => one.number === p1);
     const first = (p2 & 0x7f) - 1;
     if (p1 !== 0 && !replaced) return refuse(SW.dataNotFound);
+    if (set.tars && replaced && replaced !== set) return refuse(SW.conditions);
     if (number < 1 || number > 15 || first < 0 || first > 2) return refuse(SW.wrongP1P2);
     const taken = state.keySets.some((one) => one.number === number && one !== replaced);
     if (taken || (state.list && number === KEY_LIST_KEY_SET)) return refuse(SW.conditions);
@@ -96,15 +98,17 @@ export function securityDomainCommand(session: Session, keySet: number, apdu: Ui
     }
     const { kic, kid, kik } = { ...replaced, ...keys };
     if (checks.length === 0 || !kic || !kid) return refuse(SW.wrongData);
-    // New keys have not counted anything yet.
+    // Only where no packet of before can be proven any more does the counter begin anew.
+    const renewed = !replaced || !(equal(kic, replaced.kic) || equal(kid, replaced.kid));
+    const tars = set.tars ?? replaced?.tars;
     const fresh: KeySet = {
       number,
       algorithm: set.algorithm,
       kic,
       kid,
       ...(kik && { kik }),
-      counter: 0,
-      ...(replaced?.tars && { tars: replaced.tars }),
+      counter: renewed ? 0 : replaced.counter,
+      ...(tars && { tars }),
     };
     if (replaced && replaced.algorithm !== set.algorithm) return refuse(SW.conditions);
     const others = state.keySets.filter((one) => one !== replaced);

@@ -1,6 +1,7 @@
 /**
  * Remote commands (TS 102 226): scripts in compact and expanded format, and remote file management, whose
  * access domain is the operator's: ADM and PINs are taken as verified, `never` stays never.
+ * What is verified at the terminal neither helps a script nor is changed by one (see pins.ts).
  */
 import { DecodeError, FieldError } from '../../standards/bytes/index.ts';
 import {
@@ -10,13 +11,29 @@ import {
   encodeExpandedResponse,
   isOutgoing,
   type ExpandedAnswer,
+  type ExpandedResponse,
 } from '../../standards/ota/index.ts';
-import { INS, PROACTIVE, SW, decodeCommand, decodeComprehensionTlvs } from '../../standards/uicc/index.ts';
+import {
+  CAT_TAG,
+  DEVICE,
+  INS,
+  PROACTIVE_TAG,
+  REFRESH,
+  RESULT,
+  SW,
+  decodeCommand,
+  decodeComprehensionTlvs,
+  decodeProactiveCommand,
+  encodeBerTlv,
+  encodeComprehensionTlvs,
+  type ComprehensionTlv,
+} from '../../standards/uicc/index.ts';
 import type { CommandApdu } from '../../standards/uicc/index.ts';
 import { dispatch } from './dispatch.ts';
 import type { Directory } from './layout.ts';
 import { refuse, type Answer } from './answer.ts';
 import { newChannel, type Channel, type Session } from './session.ts';
+import type { Job } from './toolkit.ts';
 
 /** Commands of remote file management (TS 102 226 table 7.1), and GET RESPONSE, which is handled here. */
 const REMOTE = new Set<number>([
@@ -105,6 +122,8 @@ export function runScript(
 function expanded(session: Session, data: Uint8Array, run: (apdu: Uint8Array) => Answer): Uint8Array {
   const answers: ExpandedAnswer[] = [];
   let executed = 0;
+  /** what there was to say when an early response was asked for */
+  let early: ExpandedResponse | undefined;
   let indefinite = data[0] === 0xae;
   try {
     const script = decodeExpandedCommands(data);
@@ -115,28 +134,77 @@ function expanded(session: Session, data: Uint8Array, run: (apdu: Uint8Array) =>
         const { sw, data = new Uint8Array() } = run(command.apdu);
         answers.push({ type: 'apdu', data, sw });
         if (!goesOn(sw)) break;
-      } else if (command.type !== 'immediateAction' || !actNow(session, command.value)) {
-        answers.push({ type: 'badFormat', reason: 1 });
-        break;
+      } else {
+        const outcome = command.type === 'immediateAction' ? actNow(session, command.value) : 'unknown';
+        if (outcome === 'answered') early ??= { executed, answers: answers.slice() };
+        if (outcome === 'unknown') answers.push({ type: 'badFormat', reason: 1 });
+        if (outcome === 'absent') answers.push({ type: 'immediateAction', value: NOT_DONE });
+        if (outcome === 'unknown' || outcome === 'absent') break;
       }
     }
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     answers.push({ type: 'badFormat', reason: 2 });
   }
-  return encodeExpandedResponse({ executed, answers }, indefinite);
+  return encodeExpandedResponse(early ?? { executed, answers }, indefinite);
 }
 
-/** Immediate action (TS 102 226 §5.2.1.2): a REFRESH, named by its command details. @returns whether it was one */
-function actNow(session: Session, value: Uint8Array): boolean {
+/** Forms of immediate action that are one byte (TS 102 226 §5.2.1.2); 01 to 7F name a record of EF.RMA. */
+const PROACTIVE_SESSION = 0x81;
+const EARLY_RESPONSE = 0x82;
+/** General result of an action that is not there: beyond capabilities. */
+const NOT_DONE = Uint8Array.of(0x80 | CAT_TAG.result, 1, RESULT.beyondCapabilities);
+
+/** Modes of REFRESH that need nothing but to be named; file change wants a list of files. */
+const PLAIN_REFRESH: readonly number[] = [
+  REFRESH.initAndFullFileChange,
+  REFRESH.init,
+  REFRESH.uiccReset,
+  REFRESH.applicationReset,
+  REFRESH.sessionReset,
+];
+const FILE_REFRESH: readonly number[] = [REFRESH.fileChange, REFRESH.initAndFileChange];
+/** Bytes of data objects: what is fetched has a length of one byte. */
+const LONGEST_REFRESH = 240;
+/** Device identities, where a script leaves them out. */
+const TO_TERMINAL: ComprehensionTlv = {
+  tag: CAT_TAG.deviceIdentities,
+  value: Uint8Array.of(DEVICE.uicc, DEVICE.terminal),
+  required: true,
+};
+
+/**
+ * Immediate action (TS 102 226 §5.2.1.2): a REFRESH as data objects of a proactive command, or one byte.
+ * @returns `done` · `answered`: the response is to say what was done so far · `absent`: a record of a file that
+ * the card does not have · `unknown`: none of these
+ */
+function actNow(session: Session, value: Uint8Array): 'done' | 'answered' | 'absent' | 'unknown' {
+  if (value.length === 1) {
+    const form = value[0]!;
+    // Commands for the terminal wait for each other anyway.
+    if (form === PROACTIVE_SESSION) return 'done';
+    if (form === EARLY_RESPONSE) return 'answered';
+    return form >= 0x01 && form <= 0x7f ? 'absent' : 'unknown';
+  }
   try {
-    const [details] = decodeComprehensionTlvs(value);
-    const [, type, mode] = details?.tag === 0x01 && details.value.length === 3 ? details.value : [];
-    if (type !== PROACTIVE.refresh || mode === undefined) return false;
-    session.toolkit.send({ command: { type: 'refresh', mode } });
-    return true;
+    const command = refreshOf(value);
+    if (!command) return 'unknown';
+    session.toolkit.send({ command });
+    return 'done';
   } catch (error) {
-    if (error instanceof DecodeError) return false;
+    if (error instanceof DecodeError) return 'unknown';
     throw error;
   }
+}
+
+/** @throws DecodeError if these are no data objects of a proactive command */
+function refreshOf(value: Uint8Array): Job['command'] | undefined {
+  if (value.length > LONGEST_REFRESH) return undefined;
+  const objects = decodeComprehensionTlvs(value);
+  if (objects[1]?.tag !== CAT_TAG.deviceIdentities) objects.splice(1, 0, TO_TERMINAL);
+  const command = decodeProactiveCommand(encodeBerTlv(PROACTIVE_TAG, encodeComprehensionTlvs(objects)));
+  if (command.type !== 'refresh' || command.extra) return undefined;
+  const { mode, files, aid } = command;
+  if (!(files ? FILE_REFRESH : PLAIN_REFRESH).includes(mode)) return undefined;
+  return { type: 'refresh', mode, ...(files && { files }), ...(aid && { aid: aid.slice() }) };
 }

@@ -20,11 +20,18 @@ export interface Channel {
 export interface Session {
   /** Put a new one in its place to change something: it is saved before the answer leaves. */
   state: CardState;
+  /**
+   * Saves the state now, where a command must not go on before it is safe. @throws what the store throws: let it
+   * pass, the card is off then
+   */
+  commit(): void;
   channels: Map<number, Channel>;
   verified: Set<PinName>;
   toolkit: Toolkit;
   /** seconds to the next attempt to report */
   reportPause?: number;
+  /** the terminal was asked for a reset and has not done it: seconds until it is asked again */
+  resetPause?: number | undefined;
   /** functions of the key in use, made once */
   aka?: { of: Uint8Array; key: AkaKey };
 }

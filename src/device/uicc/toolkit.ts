@@ -1,6 +1,7 @@
 /**
  * The card's side of the toolkit: proactive commands in a queue, one at a time, and alarms, which run on the
- * terminal's timers, or where it has none on its polling. All of it is gone with power.
+ * terminal's timers, or where it has none, or does not say that one runs, on its polling. All of it is gone
+ * with power.
  */
 import { FieldError } from '../../standards/bytes/index.ts';
 import {
@@ -18,6 +19,8 @@ import { done, refuse, type Answer } from './answer.ts';
 
 /** Seconds between two STATUS commands of a terminal that did not say otherwise (TS 102 221 §14.5.2). */
 const USUAL_POLL = 30;
+/** Seconds, as far as the card hears of time, after which no response to a command is waited for any more. */
+const PATIENCE = 600;
 
 /** A proactive command to be sent, and what to do with its response (undefined: one that cannot be read). */
 export interface Job {
@@ -31,18 +34,20 @@ export const performed = (response: TerminalResponse | undefined): boolean =>
   response !== undefined && response.result < 0x10;
 
 interface Alarm {
+  /** in all, and left where polling counts them */
   seconds: number;
-  /** counted down by STATUS, not by a timer of the terminal */
-  polled: boolean;
+  left: number;
+  /** the terminal's timer: none, asked for and perhaps running, or running, in which case polling does not count */
+  timer: 'none' | 'asked' | 'runs';
 }
 
 export class Toolkit {
   /** what the terminal can do; undefined before TERMINAL PROFILE */
   facilities: ReadonlySet<TerminalFacility> | undefined;
   #queue: Job[] = [];
-  #postponed: Job[] = [];
   #waiting: { job: Job; bytes: Uint8Array; number: number } | undefined;
-  #running: { job: Job; number: number } | undefined;
+  /** `age`: seconds, as far as the card heard of them */
+  #running: { job: Job; number: number; age: number } | undefined;
   #number = 0;
   #alarms = new Map<number, Alarm>();
   #pollSeconds = USUAL_POLL;
@@ -52,7 +57,6 @@ export class Toolkit {
   begin(profile: Uint8Array): void {
     this.facilities = decodeTerminalProfile(profile);
     this.#queue = [];
-    this.#postponed = [];
     this.#waiting = undefined;
     this.#running = undefined;
     this.#alarms.clear();
@@ -68,15 +72,23 @@ export class Toolkit {
     this.#queue.push(job);
   }
 
-  /** Puts a job aside until the terminal polls or reports something. */
-  postpone(job: Job): void {
-    this.#postponed.push(job);
-  }
-
   /** Takes back what was not fetched yet. */
   withdraw(which: (job: Job) => boolean): void {
     this.#queue = this.#queue.filter((job) => !which(job));
     if (this.#waiting && which(this.#waiting.job)) this.#waiting = undefined;
+  }
+
+  /** Whether such a job waits to be fetched. */
+  holds(which: (job: Job) => boolean): boolean {
+    return this.#queue.some(which) || (this.#waiting !== undefined && which(this.#waiting.job));
+  }
+
+  /** Stops waiting for the response to what was fetched: one that comes later is refused. */
+  giveUp(which: (job: Job) => boolean): void {
+    const running = this.#running;
+    if (!running || !which(running.job)) return;
+    this.#running = undefined;
+    running.job.respond?.(undefined);
   }
 
   /** Bytes of the command that waits for FETCH; 0: none, or the terminal is not ready for one. */
@@ -103,7 +115,7 @@ export class Toolkit {
     const waiting = this.#waiting;
     if (length === 0 || !waiting) return refuse(SW.conditions);
     if (le !== undefined && le !== length) return refuse(SW.wrongLe | (length & 0xff));
-    this.#running = { job: waiting.job, number: waiting.number };
+    this.#running = { job: waiting.job, number: waiting.number, age: 0 };
     this.#waiting = undefined;
     return done(waiting.bytes);
   }
@@ -127,17 +139,16 @@ export class Toolkit {
   /** Sets alarm 1–8, in place of any that runs under that number. */
   setAlarm(id: number, seconds: number): void {
     const timers = this.has('timerManagement') && this.has('timerExpiration');
-    this.#alarms.set(id, { seconds, polled: !timers });
+    const alarm: Alarm = { seconds, left: seconds, timer: timers ? 'asked' : 'none' };
+    this.#alarms.set(id, alarm);
     this.withdraw((job) => job.command.type === 'timerManagement' && job.command.timer === id);
     if (timers) {
       this.send({
         command: { type: 'timerManagement', timer: id, action: 'start', seconds },
         respond: (response) => {
-          const alarm = this.#alarms.get(id);
-          if (!performed(response) && alarm?.seconds === seconds) {
-            alarm.polled = true;
-            this.#poll();
-          }
+          if (this.#alarms.get(id) !== alarm) return;
+          alarm.timer = performed(response) ? 'runs' : 'none';
+          if (alarm.timer === 'none') this.#poll();
         },
       });
     } else {
@@ -150,7 +161,8 @@ export class Toolkit {
     if (!alarm) return;
     this.#alarms.delete(id);
     this.withdraw((job) => job.command.type === 'timerManagement' && job.command.timer === id);
-    if (!alarm.polled) this.send({ command: { type: 'timerManagement', timer: id, action: 'deactivate' } });
+    if (alarm.timer !== 'none')
+      this.send({ command: { type: 'timerManagement', timer: id, action: 'deactivate' } });
   }
 
   /** Lets all alarms go without a word to the terminal, which a reset will make forget them. */
@@ -161,28 +173,33 @@ export class Toolkit {
 
   /** A timer of the terminal ran out. @returns whether it was one that we set */
   expired(id: number): boolean {
-    this.#resume();
     const alarm = this.#alarms.get(id);
-    if (!alarm || alarm.polled) return false;
+    if (!alarm || alarm.timer === 'none') return false;
     this.#alarms.delete(id);
+    this.#age(alarm.seconds);
     return true;
   }
 
   /** The terminal polled. @returns the alarms that are due by its polling */
   polled(): number[] {
-    this.#resume();
     const due: number[] = [];
     for (const [id, alarm] of this.#alarms) {
-      if (!alarm.polled) continue;
-      alarm.seconds -= this.#pollSeconds;
-      if (alarm.seconds <= 0) due.push(id);
+      // A timer that was never confirmed may not run.
+      if (alarm.timer === 'runs') continue;
+      alarm.left -= this.#pollSeconds;
+      if (alarm.left <= 0) due.push(id);
     }
     for (const id of due) this.#alarms.delete(id);
+    this.#age(this.#pollSeconds);
     return due;
   }
 
-  #resume(): void {
-    this.#queue.push(...this.#postponed.splice(0));
+  /** A terminal that never answers must not keep all that comes after from being asked. */
+  #age(seconds: number): void {
+    const running = this.#running;
+    if (!running) return;
+    running.age += seconds;
+    if (running.age >= PATIENCE) this.giveUp(() => true);
   }
 
   #poll(): void {

@@ -281,6 +281,17 @@ const UNPROVEN: readonly number[] = [
   RESPONSE_STATUS.tarUnknown,
 ];
 
+/** Whether a refusal goes out unsecured: the keys were not proven right, or nothing was there to prove them. */
+const unproven = (security: SecurityParameters, status: number): boolean =>
+  UNPROVEN.includes(status) || (security.integrity !== 'cc' && status !== RESPONSE_STATUS.ok);
+
+/**
+ * Whether whoever sent this command has shown the key of its cryptographic checksum. A card secures no response
+ * and sends no message of its own for anyone else.
+ */
+export const isProven = ({ header, status }: ReceivedCommand): boolean =>
+  header.security.integrity === 'cc' && !UNPROVEN.includes(status);
+
 /** Whether the command asks for a response packet of this status. */
 export function wantsProof(security: SecurityParameters, status: number): boolean {
   return security.proof === 'always' || (security.proof === 'onError' && status !== RESPONSE_STATUS.ok);
@@ -288,7 +299,8 @@ export function wantsProof(security: SecurityParameters, status: number): boolea
 
 /**
  * A response packet, from RPL (2 bytes) on, secured as the command's SPI asks, under the command's KIc and KID.
- * A refusal for want of the right keys is not secured, so that a card signs and ciphers nothing for a stranger.
+ * A refusal for want of the right keys, or of a command without a cryptographic checksum, is not secured, so that
+ * a card signs and ciphers nothing for a stranger.
  * @throws FieldError as encodeCommandPacket
  */
 export function encodeResponsePacket(
@@ -297,7 +309,7 @@ export function encodeResponsePacket(
   keys: OtaKeys,
 ): Uint8Array {
   const { security } = command;
-  const protect = UNPROVEN.includes(response.status)
+  const protect = unproven(security, response.status)
     ? protection('none', false, command, keys)
     : protection(security.proofIntegrity, security.proofCiphered, command, keys);
   const inner = 7 + protect.checkLength + response.data.length;
@@ -343,7 +355,7 @@ export function decodeResponsePacket(
   let body = reader.rest();
   const { security } = command;
   const unsecured = security.proofIntegrity === 'none' && !security.proofCiphered;
-  if (!unsecured && headerLength === RESPONSE_HEADER && body.length === 7 && UNPROVEN.includes(body[6]!)) {
+  if (!unsecured && headerLength === RESPONSE_HEADER && body.length === 7 && unproven(security, body[6]!)) {
     if (body[5] !== 0) throw new DecodeError('PCNTR', String(body[5]), '0 without ciphering');
     return { tar, counter: readCounter(body), status: body[6]!, data: NOTHING, secured: false };
   }

@@ -15,7 +15,7 @@ test('whatever a terminal sends, the card answers with a status word and makes n
   gateway.counter = 1;
   const [tpdu] = gateway.messages(
     encodeKeyListSwitch({
-      change: new Uint8Array(8),
+      change: new Uint8Array(8).fill(1),
       index: 1,
       imsi: '001020000000042',
       mncLength: 2,

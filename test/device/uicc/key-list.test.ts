@@ -17,30 +17,30 @@ import {
 } from '../../../src/standards/ota/index.ts';
 import { decodeTpduFromDevice } from '../../../src/standards/sms/index.ts';
 import * as uicc from '../../../src/standards/uicc/index.ts';
-import { FULL, drawn, freshCard, gatewayOf, terminalOf, type Gateway, type Terminal } from './terminal.ts';
+import {
+  CHANGE,
+  FULL,
+  drawn,
+  expire,
+  freshCard,
+  gatewayOf,
+  order,
+  terminalOf,
+  types,
+  type Gateway,
+  type Terminal,
+} from './terminal.ts';
 
-const CHANGE = fromHex('0102030405060708');
 const OTHER = fromHex('0807060504030201');
-
-const order = (more: Partial<KeyListSwitch> = {}): KeyListSwitch => ({
-  change: CHANGE,
-  index: 1,
-  imsi: '001020000000042',
-  mncLength: 2,
-  trialSeconds: 2400,
-  delaySeconds: 5,
-  policy: 0,
-  serviceCentre: '88290001',
-  msisdn: '882900042',
-  serviceProviderName: 'Blue',
-  apn: 'iot.blue',
-  reportTo: '88210000',
-  ...more,
-});
-
-const types = (commands: uicc.ProactiveCommand[]): string[] => commands.map(({ type }) => type);
-const expire = (terminal: Terminal, timer = 1): uicc.ProactiveCommand[] =>
-  terminal.proactive(terminal.envelope({ type: 'timerExpiration', timer, seconds: 1 }).sw);
+/** Switches of the same name that are others. */
+const OTHERS: readonly Partial<KeyListSwitch>[] = [
+  { index: 2 },
+  { imsi: '001020000000043' },
+  { trialSeconds: 2401 },
+  { policy: COMMIT_ON_AKA },
+  { apn: 'iot.green' },
+  { reportTo: '88210001' },
+];
 
 function read<T>(terminal: Terminal, file: uicc.ElementaryFile<T>): T {
   terminal.command(0, 0xa4, 8, 0x0c, new Uint8Array([0x7f, 0xff, file.fid >> 8, file.fid & 0xff]));
@@ -65,7 +65,7 @@ function onTrial(more: Partial<KeyListSwitch> = {}): {
   const a = gatewayOf(file, 0);
   assert.equal(a.run(terminal, encodeKeyListSwitch(command)).sw, 0x9000);
   terminal.proactive(a.lastSw);
-  assert.deepEqual(types(expire(terminal)), ['refresh']);
+  assert.deepEqual(types(expire(terminal)), ['timerManagement', 'refresh']);
   return { terminal, file, a, b: gatewayOf(file, command.index), booted: terminal.boot() };
 }
 
@@ -83,7 +83,7 @@ test('SWITCH is answered first; after the delay everything changes at once, and 
   assert.ok(timer?.type === 'timerManagement' && timer.action === 'start' && timer.seconds === 5);
   assert.equal(read(terminal, uicc.EF_IMSI), file.usim.imsi, 'not yet');
   assert.equal(statusOf(a, terminal).state, 'armed');
-  const [refresh] = expire(terminal);
+  const refresh = expire(terminal).at(-1);
   assert.ok(refresh?.type === 'refresh' && refresh.mode === uicc.REFRESH.uiccReset);
   terminal.boot();
   terminal.selectUsim();
@@ -212,11 +212,11 @@ for (const cause of [2, 3, 6, 8, 11, 12, 13, 14, 15]) {
     const one = onTrial();
     const [timer] = reject(one.terminal);
     assert.ok(timer?.type === 'timerManagement' && timer.seconds === 60);
-    assert.deepEqual(types(expire(one.terminal)), ['refresh']);
+    assert.deepEqual(types(expire(one.terminal)), ['timerManagement', 'refresh']);
     assert.equal(one.terminal.card.state.list?.last, 'rejected');
     const two = onTrial();
     reject(two.terminal);
-    assert.deepEqual(types(reject(two.terminal)), ['refresh']);
+    assert.deepEqual(types(reject(two.terminal)), ['timerManagement', 'refresh']);
     assert.equal(two.terminal.card.state.list?.current, 0);
   });
 }
@@ -269,7 +269,7 @@ test('a terminal that has timers and cannot start one: polling takes over', () =
     command.type === 'timerManagement' ? { result: uicc.RESULT.terminalUnable } : undefined,
   );
   assert.deepEqual(types(commands), ['timerManagement', 'pollInterval']);
-  assert.deepEqual(types(terminal.poll()), ['refresh']);
+  assert.deepEqual(types(terminal.poll()), ['timerManagement', 'refresh']);
 });
 
 test('an armed switch survives power; the delay is over then', () => {
@@ -279,7 +279,7 @@ test('an armed switch survives power; the delay is over then', () => {
   a.run(terminal, encodeKeyListSwitch(order({ delaySeconds: 600 })));
   const [timer] = terminal.boot();
   assert.ok(timer?.type === 'timerManagement' && timer.seconds === 1);
-  assert.deepEqual(types(expire(terminal)), ['refresh']);
+  assert.deepEqual(types(expire(terminal)), ['timerManagement', 'refresh']);
 });
 
 test('CANCEL under the new pair falls back at once', () => {
@@ -340,6 +340,9 @@ test('a switch that may not be is refused, and the card is as it was', () => {
   const bent = encodeKeyListSwitch(order());
   bent[5] = 0x79;
   assert.equal(tried(bent), 0x6a80);
+  const nameless = encodeKeyListSwitch(order());
+  nameless.fill(0, 7, 15);
+  assert.equal(tried(nameless), 0x6a80, 'zeros name no change');
   assert.equal(tried(encodeKeyListCommit({ change: CHANGE, index: 1 })), 0x6985);
   assert.equal(tried(encodeKeyListCancel({ change: CHANGE, index: 1 })), 0x6985);
   assert.equal(tried(fromHex('8020000000')), 0x6d00);
@@ -347,6 +350,8 @@ test('a switch that may not be is refused, and the card is as it was', () => {
   assert.equal(lists(), before);
   assert.equal(tried(encodeKeyListSwitch(order())), 0x9000);
   assert.equal(tried(encodeKeyListSwitch(order())), 0x9000, 'a repetition');
+  for (const other of OTHERS)
+    assert.equal(tried(encodeKeyListSwitch(order(other))), 0x6985, 'not a repetition');
   assert.equal(tried(encodeKeyListSwitch(order({ change: OTHER, index: 2 }))), 0x6985, 'one at a time');
 });
 
@@ -384,4 +389,23 @@ test('only the pair’s own keys switch; another set of the card may ask where i
   agent.header = { ...agent.header, kic: 0x32, kid: 0x32 };
   assert.equal(agent.run(terminal, encodeKeyListSwitch(order())).sw, 0x6982);
   assert.equal(statusOf(agent, terminal).state, 'home');
+});
+
+test('the name of a change that is over is no answer to another switch', () => {
+  const trial = onTrial();
+  for (const other of OTHERS) {
+    assert.equal(trial.b.run(trial.terminal, encodeKeyListSwitch(order(other))).sw, 0x6985, 'on trial');
+  }
+  assert.equal(trial.b.run(trial.terminal, encodeKeyListSwitch(order())).sw, 0x9000);
+  assert.equal(trial.b.run(trial.terminal, encodeKeyListCommit({ change: CHANGE, index: 1 })).sw, 0x9000);
+  const after = (gateway: Gateway, more: Partial<KeyListSwitch>): number =>
+    gateway.run(trial.terminal, encodeKeyListSwitch(order(more))).sw;
+  assert.equal(after(trial.b, {}), 0x9000, 'committed');
+  assert.equal(after(trial.b, { index: 2 }), 0x6985);
+  assert.equal(after(trial.b, { imsi: '001020000000043' }), 0x6985);
+  const back = onTrial();
+  assert.equal(back.b.run(back.terminal, encodeKeyListCancel({ change: CHANGE, index: 1 })).sw, 0x9000);
+  back.terminal.boot();
+  assert.equal(back.a.run(back.terminal, encodeKeyListSwitch(order({ index: 2 }))).sw, 0x6985, 'cancelled');
+  assert.equal(back.a.run(back.terminal, encodeKeyListSwitch(order())).sw, 0x9000);
 });

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createCipheriv } from 'node:crypto';
 import { test } from 'node:test';
 import { createCard, memoryStore } from '../../../src/device/uicc/index.ts';
 import { concat, fromHex, toHex } from '../../../src/standards/bytes/index.ts';
@@ -10,10 +9,13 @@ import {
   decodeExpandedResponse,
   encodeExpandedCommands,
   keyByte,
+  type ExpandedCommand,
+  type ExpandedResponse,
+  type SecurityParameters,
 } from '../../../src/standards/ota/index.ts';
 import { decodeTpduFromDevice } from '../../../src/standards/sms/index.ts';
-import { EF_IMSI } from '../../../src/standards/uicc/index.ts';
-import { freshCard, gatewayOf, proofOf, terminalOf, type Gateway } from './terminal.ts';
+import { EF_IMSI, type ProactiveCommand } from '../../../src/standards/uicc/index.ts';
+import { freshCard, gatewayOf, proofOf, terminalOf, type Gateway, type Terminal } from './terminal.ts';
 
 const imsi = EF_IMSI.encode('001020000000007');
 const select = (fid: string): Uint8Array => fromHex(`00a4000c02${fid}`);
@@ -93,10 +95,12 @@ test('what is not proven is not done: wrong keys, no checksum, no counter, anoth
   otherSet.header = { ...otherSet.header, kic: keyByte(2, 'aes'), kid: keyByte(2, 'aes') };
   assert.equal(send(otherSet), RESPONSE_STATUS.securityError);
   assert.equal(terminal.card.state, before, 'nothing was even written');
-  assert.equal(
-    send(gatewayOf(file, 0, TAR.rfmUsim, { counter: 'none' })),
-    RESPONSE_STATUS.insufficientSecurityLevel,
-  );
+  for (const counter of ['none', 'unchecked'] as const) {
+    assert.equal(
+      send(gatewayOf(file, 0, TAR.rfmUsim, { counter })),
+      RESPONSE_STATUS.insufficientSecurityLevel,
+    );
+  }
   assert.equal(
     send(gatewayOf(file, 0, TAR.rfmUsim, { integrity: 'none', proofIntegrity: 'none' })),
     RESPONSE_STATUS.insufficientSecurityLevel,
@@ -166,45 +170,142 @@ test('a key set made for some applications opens no other', () => {
   assert.equal(other.send(terminal, select('6f07'))?.status, RESPONSE_STATUS.securityError);
 });
 
-/** PUT KEY of a whole set under this KIK: AES, by GlobalPlatform Amendment D §7.2. */
-function putKey(kik: string, replaces: number, number: number, keys: Uint8Array[]): Uint8Array {
-  const fields = keys.map((key) => {
-    const cipher = createCipheriv('aes-128-cbc', fromHex(kik), new Uint8Array(16)).setAutoPadding(false);
-    const check = createCipheriv('aes-128-ecb', key, null).update(new Uint8Array(16).fill(1)).subarray(0, 3);
-    return concat(fromHex('881110'), cipher.update(key), fromHex('03'), check);
-  });
-  const data = concat(Uint8Array.of(number), ...fields);
-  return concat(Uint8Array.of(0x80, 0xd8, replaces, 0x81, data.length), data);
+/** The user data of what comes back, undeciphered; what the card would send. */
+function answerOf(
+  terminal: Terminal,
+  gateway: Gateway,
+  data = select('6f07'),
+): { report: Uint8Array; sent: number } {
+  const [tpdu] = gateway.messages(data);
+  const { data: report, sw } = terminal.envelope({ type: 'smsPpDownload', tpdu: tpdu! });
+  return { report, sent: terminal.proactive(sw).length };
 }
 
-test('PUT KEY replaces a key set, and makes one: the old keys are heard no more', () => {
-  const { terminal, file } = freshCard({ pairs: 0 });
-  const set = file.ota!.keySets[0]!;
-  const under = (kic: string, kid: string, tar: Uint8Array): Gateway =>
-    gatewayOf({ ...file, keyList: { pairs: [{ index: 0, state: 'current', kic, kid }], next: 1 } }, 0, tar);
-  const old = under(set.kic, set.kid, TAR.issuerSecurityDomain);
-  const keys = ['a1', 'b2', 'c3'].map((byte) => new Uint8Array(16).fill(parseInt(byte, 16)));
-  const bent = putKey(set.kik!, 1, 1, keys);
-  bent[20]! ^= 1;
-  assert.equal(old.run(terminal, bent).sw, 0x6a80, 'a check value that does not hold');
-  assert.equal(old.run(terminal, putKey(set.kik!, 2, 2, keys)).sw, 0x6a88, 'no such set');
-  assert.equal(old.run(terminal, putKey(set.kik!, 0, 1, keys)).sw, 0x6985, 'there is a set of that number');
-  const more = old.run(terminal, putKey(set.kik!, 0, 2, keys));
-  assert.deepEqual([more.sw, more.data.length, more.data[0]], [0x9000, 10, 2]);
-  assert.equal(
-    old.run(terminal, putKey(set.kik!, 1, 1, keys)).sw,
-    0x9000,
-    'proven under the keys that asked',
-  );
-  assert.equal(old.send(terminal, select('6f07'))?.status, RESPONSE_STATUS.integrityFailed);
-  const fresh = under(toHex(keys[0]!), toHex(keys[1]!), TAR.rfmUsim);
-  assert.equal(fresh.run(terminal, select('6f07')).sw, 0x9000, 'from counter 1 on');
+/** A refusal in the clear: user data header, RPL, RHL, TAR, CNTR, PCNTR, status; nothing else. */
+const inClear = (status: number, counter = '0000000000'): string =>
+  `027100000b0a${'b00011'}${counter}00${status.toString(16).padStart(2, '0')}`;
+
+const STRANGERS: readonly (readonly [what: string, security: Partial<SecurityParameters>, status: number])[] =
+  [
+    ['no integrity', { integrity: 'none', ciphered: false }, RESPONSE_STATUS.insufficientSecurityLevel],
+    ['no integrity, ciphered', { integrity: 'none' }, RESPONSE_STATUS.insufficientSecurityLevel],
+    ['a redundancy check', { integrity: 'rc', ciphered: false }, RESPONSE_STATUS.insufficientSecurityLevel],
+    ['a wrong key', {}, RESPONSE_STATUS.integrityFailed],
+    ['a wrong key, in clear', { ciphered: false }, RESPONSE_STATUS.integrityFailed],
+  ];
+
+for (const [what, security, status] of STRANGERS) {
+  for (const proofBy of ['deliverReport', 'submit'] as const) {
+    test(`to a stranger (${what}) the card signs, ciphers and sends nothing (proof by ${proofBy})`, () => {
+      const { terminal, file } = freshCard();
+      terminal.boot();
+      const before = terminal.card.state;
+      const wrong = gatewayOf(file, 1, TAR.rfmUsim, { ...security, proofBy });
+      wrong.counter = 0x1234567890;
+      if (security.integrity === 'rc') wrong.header.kid = keyByte(1, 'crc32');
+      const { report, sent } = answerOf(terminal, wrong);
+      assert.equal(toHex(report), inClear(status));
+      assert.equal(sent, 0);
+      assert.equal(terminal.card.state, before);
+    });
+  }
+}
+
+test('what is ciphered without a checksum is not deciphered for anyone: the answer is the same whatever it holds', () => {
+  const { terminal, file } = freshCard();
+  terminal.boot();
+  const gateway = gatewayOf(file, 0, TAR.rfmUsim, { integrity: 'none' });
+  gateway.counter = 0x1234567890;
+  assert.equal(toHex(answerOf(terminal, gateway).report), inClear(RESPONSE_STATUS.insufficientSecurityLevel));
 });
 
-test('PUT KEY needs a KIK, and leaves the pair of a key list alone', () => {
+test('no key set ciphers an answer for the holder of another', () => {
+  const { file } = freshCard();
+  const set = { number: 3, algorithm: 'aes' as const, kic: '11'.repeat(16), kid: '22'.repeat(16) };
+  const card = createCard({ store: memoryStore(), file: { ...file, ota: { keySets: [set] } } });
+  card.powerOn();
+  const terminal = terminalOf(card);
+  const pairs = [{ index: 0, state: 'current' as const, kic: set.kic, kid: set.kid }];
+  const agent = gatewayOf({ ...file, keyList: { pairs, next: 1 } }, 0, TAR.rfmUsim, { ciphered: false });
+  agent.counter = 1;
+  agent.header = { ...agent.header, kic: keyByte(1, 'aes'), kid: keyByte(3, 'aes') };
+  const before = card.state;
+  const { report } = answerOf(terminal, agent, concat(select('6f07'), update(imsi)));
+  assert.equal(toHex(report), inClear(RESPONSE_STATUS.securityError, '0000000001'));
+  assert.equal(card.state, before, 'a proof that cannot be given: nothing is done');
+});
+
+test('a proof that no card could give is refused before anything is done', () => {
   const { terminal, file } = freshCard();
-  const gateway = gatewayOf(file, 0, TAR.issuerSecurityDomain);
-  const keys = [new Uint8Array(16), new Uint8Array(16)];
-  assert.equal(gateway.run(terminal, putKey('00'.repeat(16), 1, 1, keys)).sw, 0x6985);
-  assert.equal(gateway.run(terminal, fromHex('80e4000000')).sw, 0x6d00);
+  for (const proofIntegrity of ['ds', 'rc'] as const) {
+    const before = terminal.card.state;
+    const gateway = gatewayOf(file, 0, TAR.rfmUsim, { proofIntegrity });
+    gateway.counter = 1;
+    const { report } = answerOf(terminal, gateway, concat(select('6f07'), update(imsi)));
+    assert.equal(toHex(report), inClear(RESPONSE_STATUS.securityError, '0000000001'));
+    assert.equal(terminal.card.state, before);
+  }
+});
+
+test('immediate action: an early response says what was done so far, and the script goes on', () => {
+  const { terminal, file } = freshCard();
+  terminal.boot();
+  const gateway = gatewayOf(file, 0, TAR.rfmUsim);
+  const run = (...commands: ExpandedCommand[]): ExpandedResponse =>
+    decodeExpandedResponse(gateway.send(terminal, encodeExpandedCommands(commands))!.data);
+  const apdu = (hex: Uint8Array): ExpandedCommand => ({ type: 'apdu', apdu: hex });
+  const action = (hex: string): ExpandedCommand => ({ type: 'immediateAction', value: fromHex(hex) });
+  const ok = { type: 'apdu' as const, data: new Uint8Array(), sw: 0x9000 };
+  assert.deepEqual(run(action('81'), apdu(select('6f07'))), { executed: 2, answers: [ok] });
+  assert.deepEqual(run(apdu(select('6f07')), action('82'), apdu(update(imsi))), {
+    executed: 2,
+    answers: [ok],
+  });
+  terminal.selectUsim();
+  assert.deepEqual(terminal.command(0, 0xb0, 0x87, 0, undefined, 9).data, imsi);
+  for (const record of ['01', '02', '7f']) {
+    const { executed, answers } = run(action(record), apdu(update(imsi)));
+    assert.deepEqual(
+      [executed, answers],
+      [1, [{ type: 'immediateAction', value: fromHex('830130') }]],
+      'a record of a file that the card does not have: well formed, not done',
+    );
+  }
+  for (const unknown of ['00', '80', '83', 'ff']) {
+    assert.deepEqual(run(action(unknown)).answers, [{ type: 'badFormat', reason: 1 }]);
+  }
+});
+
+test('immediate action: REFRESH in the modes there are, file change with its files', () => {
+  const { terminal, file } = freshCard();
+  terminal.boot();
+  const gateway = gatewayOf(file, 0, TAR.rfmUsim);
+  const sent = (value: string): ProactiveCommand[] | string => {
+    const script = encodeExpandedCommands([{ type: 'immediateAction', value: fromHex(value) }]);
+    const { answers } = decodeExpandedResponse(gateway.send(terminal, script)!.data);
+    const commands = terminal.proactive(gateway.lastSw, () => ({ result: 0 }));
+    return answers.length === 0 ? commands : answers[0]!.type;
+  };
+  for (const mode of [0, 3, 4, 5, 6]) {
+    const commands = sent(`81030101${mode.toString(16).padStart(2, '0')}82028182`);
+    assert.ok(Array.isArray(commands) && commands[0]?.type === 'refresh' && commands[0].mode === mode);
+  }
+  const [change] = sent('81030101019207013f007fff6f07') as ProactiveCommand[];
+  assert.ok(change?.type === 'refresh' && change.mode === 1);
+  assert.deepEqual(change.files, [[0x3f00, 0x7fff, 0x6f07]]);
+  assert.equal(sent(`81030101019281c932${'3f006f07'.repeat(50)}`).length, 1, 'as long as can be fetched');
+  for (const refused of [
+    '8103010101',
+    '8103010102',
+    '8103010107',
+    '8103010108',
+    '81030101ff',
+    '8103010304',
+    '81020104',
+    '8103010104920301',
+    '9207013f007fff6f07',
+    `81030101019281f13c${'3f006f07'.repeat(60)}`,
+  ]) {
+    assert.equal(sent(refused), 'badFormat', refused);
+  }
 });

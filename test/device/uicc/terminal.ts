@@ -23,6 +23,7 @@ import {
   keyByte,
   type CommandHeader,
   type CompactResponse,
+  type KeyListSwitch,
   type OtaKeys,
   type ReceivedResponse,
   type SecurityParameters,
@@ -136,15 +137,16 @@ export function terminalOf(card: Card): Terminal {
         const { data } = terminal.command(0x80, INS.fetch, 0, 0, undefined, word & 0xff);
         const command = decodeProactiveCommand(data);
         commands.push(command);
+        const reaction = react(command);
         // A reset answers a refresh; there is no terminal response.
-        if (command.type === 'refresh') break;
+        if (command.type === 'refresh' && !reaction) break;
         const usual: Partial<TerminalResponse> =
           command.type === 'pollInterval' ? { interval: command.interval } : {};
         const response = encodeTerminalResponse({
           command: commandDetails(command),
           result: 0,
           ...usual,
-          ...react(command),
+          ...reaction,
         });
         word = terminal.sw(0x80, INS.terminalResponse, 0, 0, response);
       }
@@ -176,6 +178,32 @@ export function freshCard(
   card.powerOn();
   return { terminal: terminalOf(card), file };
 }
+
+export const types = (commands: ProactiveCommand[]): string[] => commands.map(({ type }) => type);
+
+/** A timer of the terminal runs out, with what comes of it. */
+export const expire = (terminal: Terminal, timer = 1, react?: Reaction): ProactiveCommand[] =>
+  terminal.proactive(terminal.envelope({ type: 'timerExpiration', timer, seconds: 1 }).sw, react);
+
+/** Name of the change of `order`. */
+export const CHANGE = fromHex('0102030405060708');
+
+/** SWITCH to pair 1 on a trial of 40 minutes. */
+export const order = (more: Partial<KeyListSwitch> = {}): KeyListSwitch => ({
+  change: CHANGE,
+  index: 1,
+  imsi: '001020000000042',
+  mncLength: 2,
+  trialSeconds: 2400,
+  delaySeconds: 5,
+  policy: 0,
+  serviceCentre: '88290001',
+  msisdn: '882900042',
+  serviceProviderName: 'Blue',
+  apn: 'iot.blue',
+  reportTo: '88210000',
+  ...more,
+});
 
 /** The security that the gateway uses: checksum, ciphering, a rising counter, proof at once. */
 export const SECURITY: SecurityParameters = {

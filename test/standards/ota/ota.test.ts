@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { createCipheriv } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DecodeError, FieldError, fromHex } from '../../../src/standards/bytes/index.ts';
+import { DecodeError, FieldError, concat, fromHex } from '../../../src/standards/bytes/index.ts';
 import {
   COUNTER_MAX,
   RESPONSE_STATUS,
@@ -20,7 +21,9 @@ import {
   encodeExpandedResponse,
   encodePacketSms,
   encodeResponsePacket,
+  aesCmac,
   encodeSpi,
+  isProven,
   keyByte,
   keySetOf,
   wantsProof,
@@ -225,6 +228,58 @@ test('a refusal for want of the right keys goes out unsecured, and is never take
   assert.throws(() => decodeResponsePacket(forged, base, baseKeys), DecodeError);
   forged[12] = RESPONSE_STATUS.counterLow;
   assert.throws(() => decodeResponsePacket(forged, base, baseKeys), DecodeError);
+});
+
+test('a command without a checksum is refused in the clear, and its refusal read; a success is secured as asked', () => {
+  const { insufficientSecurityLevel, ok } = RESPONSE_STATUS;
+  for (const spi of [0x0019, 0x0419, 0x0119]) {
+    const header = { ...base, kid: spi === 0x0119 ? 0x15 : base.kid, security: decodeSpi(spi) };
+    const refusal = { tar: base.tar, counter: 0, status: insufficientSecurityLevel, data: new Uint8Array(0) };
+    const packet = encodeResponsePacket(refusal, header, baseKeys);
+    assert.equal(packet.length, 13);
+    assert.equal(decodeResponsePacket(packet, header, baseKeys).secured, false);
+    const forged = packet.slice();
+    forged[12] = ok;
+    assert.throws(() => decodeResponsePacket(forged, header, baseKeys), /DecodeError|FieldError/);
+  }
+  const header = { ...base, security: decodeSpi(0x1619) };
+  const received = { header, status: ok, counter: 1, data: new Uint8Array(0) };
+  assert.equal(isProven(received), true);
+  assert.equal(isProven({ ...received, status: RESPONSE_STATUS.counterLow }), true);
+  assert.equal(isProven({ ...received, status: RESPONSE_STATUS.integrityFailed }), false);
+  assert.equal(isProven({ ...received, header: { ...header, security: decodeSpi(0x1019) } }), false);
+});
+
+/** A packet with a checksum that holds and this padding counter: command of SPI 02 or 06, keys of `base`. */
+function padded(counter: number, data: Uint8Array, ciphered: boolean): Uint8Array {
+  // CPL, CHL, SPI, KIc, KID, TAR, CNTR; PCNTR
+  const head = fromHex(`000015${ciphered ? '0600' : '0200'}1212b000110000000065`);
+  const clear = concat(head, Uint8Array.of(counter));
+  clear.set([0, clear.length - 2 + 8 + data.length]);
+  const check = aesCmac(baseKeys.kid!, concat(clear, data)).subarray(0, 8);
+  const packet = concat(clear, check, data);
+  if (!ciphered) return packet;
+  const cipher = createCipheriv('aes-128-cbc', baseKeys.kic!, new Uint8Array(16)).setAutoPadding(false);
+  return concat(packet.subarray(0, 10), cipher.update(packet.subarray(10)));
+}
+
+test('a padding counter beyond a block, or beyond the packet, is refused though the checksum holds', () => {
+  const status = (packet: Uint8Array): number =>
+    decodeCommandPacket(packet, { keysOf: () => baseKeys }).status;
+  const { ok, cipheringError } = RESPONSE_STATUS;
+  assert.equal(status(padded(0, fromHex('aabb'), false)), ok);
+  assert.equal(status(padded(1, fromHex('aabb'), false)), cipheringError, 'nothing to pad without ciphering');
+  assert.equal(status(padded(2, fromHex('aabb'), true)), ok);
+  assert.equal(status(padded(3, fromHex('aabb'), true)), cipheringError, 'more than there is');
+  assert.equal(status(padded(15, new Uint8Array(18), true)), ok);
+  assert.equal(status(padded(16, new Uint8Array(18), true)), cipheringError, 'a whole block');
+});
+
+test('the same of a response', () => {
+  const header = { ...base, security: decodeSpi(0x1601) };
+  const response = encodeResponsePacket({ ...base, status: 0, data: fromHex('aabb') }, header, baseKeys);
+  response[11] = 1;
+  assert.throws(() => decodeResponsePacket(response, header, baseKeys), /^DecodeError: PCNTR/);
 });
 
 test('proof is wanted as SPI says', () => {
