@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromHex, toHex } from '../../../src/standards/bytes/index.ts';
-import { decodeNas, encodeNas } from '../../../src/standards/nas/index.ts';
+import { decodeNas, encodeNas, type SecurityCapability } from '../../../src/standards/nas/index.ts';
 import { EF_EPSLOCI, EF_EPSNSC, EF_FPLMN } from '../../../src/standards/uicc/index.ts';
 import { DURATION } from '../../../src/device/modem/index.ts';
-import { IMEI, IMSI, attached, makeWorld, settle } from './world.ts';
+import { IMEI, IMSI, attached, makeWorld, settle, type World } from './world.ts';
 
 const MINUTE = 60_000;
 
@@ -102,18 +102,77 @@ test('AMF without the separation bit is not for EPS: cause 26', async (t) => {
   assert.equal(world.net.last('authenticationFailure')!.emmCause, 26);
 });
 
-test('null integrity, or a capability that was bent on the way, is refused', async (t) => {
+const ACCEPT = {
+  epsAttachResult: 1,
+  t3412Value: 0xe0,
+  taiList: [{ kind: 'codes' as const, plmn: '00199', tacs: [1] }],
+  esmMessageContainer: encodeNas({ type: 'esmDummyMessage', ebi: 0, pti: 0 }),
+};
+
+/** That the modem refuses the security mode with cause 23, and takes nothing of it into use. */
+async function refusesSecurityMode({ net, modem, card }: World, what?: string): Promise<void> {
+  await modem.powerOn();
+  await settle();
+  assert.equal(net.last('securityModeReject')?.emmCause, 23, what);
+  assert.equal(net.count('securityModeComplete'), 0);
+  assert.equal(modem.state.emm, 'attaching');
+  // What comes under the refused context is not heard.
+  net.send({ type: 'attachAccept', ...ACCEPT });
+  net.send({ type: 'identityRequest', identityType: 2 });
+  await settle();
+  assert.equal(modem.state.emm, 'attaching');
+  assert.equal(net.count('identityResponse'), 0);
+  assert.equal(card.get(EF_EPSNSC), undefined);
+}
+
+test('null integrity, and algorithms that it does not have, are refused', async (t) => {
   for (const algorithms of [
     { eea: 2, eia: 0 },
+    { eea: 2, eia: 1 },
     { eea: 1, eia: 2 },
   ]) {
     const world = await makeWorld(t);
     world.net.algorithms = algorithms;
-    await world.modem.powerOn();
-    await settle();
-    assert.equal(world.net.last('securityModeReject')?.emmCause, 23);
-    assert.equal(world.modem.state.emm, 'attaching');
+    await refusesSecurityMode(world);
   }
+});
+
+test('a capability that was bent on its way to the network is found out (TS 33.401 §7.2.4.4)', async (t) => {
+  // What a man in the middle took away, or added: EEA2, all ciphering, EIA2; EEA1, EIA0, EIA1; UEA1, UIA1.
+  const bent: [what: string, (said: SecurityCapability) => SecurityCapability][] = [
+    ['without EEA2', ({ eia }) => ({ eea: 0x80, eia, more: new Uint8Array() })],
+    ['without ciphering', ({ eia }) => ({ eea: 0, eia, more: new Uint8Array() })],
+    ['without EIA2', ({ eea }) => ({ eea, eia: 0, more: new Uint8Array() })],
+    ['with EEA1', ({ eea, eia }) => ({ eea: eea | 0x40, eia, more: new Uint8Array() })],
+    ['with EIA0', ({ eea, eia }) => ({ eea, eia: eia | 0x80, more: new Uint8Array() })],
+    ['with EIA1', ({ eea, eia }) => ({ eea, eia: eia | 0x40, more: new Uint8Array() })],
+    ['with UEA1', ({ eea, eia }) => ({ eea, eia, more: Uint8Array.of(0x40, 0) })],
+    ['with UIA1', ({ eea, eia }) => ({ eea, eia, more: Uint8Array.of(0, 0x40) })],
+  ];
+  for (const [what, replayed] of bent) {
+    const world = await makeWorld(t);
+    world.net.replayed = replayed;
+    await refusesSecurityMode(world, what);
+  }
+  const world = await makeWorld(t);
+  world.net.replayed = ({ eea, eia }) => ({ eea, eia, more: Uint8Array.of(0, 0) });
+  await world.modem.powerOn();
+  await settle();
+  assert.equal(world.modem.state.emm, 'registered');
+});
+
+test('a security mode command whose integrity does not hold is refused, capability and all', async (t) => {
+  const { net, modem } = await makeWorld(t);
+  const send = net.sendRaw.bind(net);
+  net.sendRaw = (bytes) => {
+    if (bytes[0] === 0x37) bytes[1]! ^= 1;
+    send(bytes);
+  };
+  await modem.powerOn();
+  await settle();
+  assert.equal(net.last('securityModeReject')?.emmCause, 24);
+  assert.equal(net.count('securityModeComplete'), 0);
+  assert.equal(modem.state.emm, 'attaching');
 });
 
 test('comes back with its GUTI; a network that does not know it asks for the IMSI', async (t) => {
@@ -143,13 +202,7 @@ test('switched off in order, its context lives on the card and signs the next at
   });
   net.onAttach = () => {
     // It opened: the network's context is the device's.
-    net.send({
-      type: 'attachAccept',
-      epsAttachResult: 1,
-      t3412Value: 0xe0,
-      taiList: [{ kind: 'codes', plmn: '00199', tacs: [1] }],
-      esmMessageContainer: encodeNas({ type: 'esmDummyMessage', ebi: 0, pti: 0 }),
-    });
+    net.send({ type: 'attachAccept', ...ACCEPT });
     return true;
   };
   const uplink = net.security!.state.uplink;

@@ -19,6 +19,7 @@ import {
   type NasMessage,
   type NasMessageOf,
   type NasSecurity,
+  type SecurityCapability,
 } from '../../../src/standards/nas/index.ts';
 
 export interface FakeNetwork {
@@ -35,6 +36,8 @@ export interface FakeNetwork {
   amf: string;
   spoilMac: boolean;
   algorithms: { eea: number; eia: number };
+  /** what the device said it can do, as the network says it back */
+  replayed: (said: SecurityCapability) => SecurityCapability;
   knowsGuti: boolean;
   t3412: number;
   silent: boolean;
@@ -117,7 +120,9 @@ export async function fakeNetwork(plmn: string, key: AkaKey, tac = 1): Promise<F
             type: 'securityModeCommand',
             selectedNasSecurityAlgorithms: network.algorithms,
             nasKeySetIdentifier: 0,
-            replayedUeSecurityCapabilities: { eea: 0xa0, eia: 0x20, more: new Uint8Array() },
+            replayedUeSecurityCapabilities: network.replayed(
+              network.last('attachRequest')!.ueNetworkCapability,
+            ),
             imeisvRequest: 1,
           },
           3,
@@ -166,6 +171,7 @@ export async function fakeNetwork(plmn: string, key: AkaKey, tac = 1): Promise<F
     amf: '8000',
     spoilMac: false,
     algorithms: { eea: 2, eia: 2 },
+    replayed: ({ eea, eia }) => ({ eea, eia, more: new Uint8Array() }),
     knowsGuti: false,
     t3412: 0xe0,
     silent: false,
