@@ -10,6 +10,7 @@ export const PROFILES: Record<'A' | 'B', OperatorProfile> = {
     otaAddress: '9990199000002',
     apn: 'm2m.a',
     serviceProviderName: 'Operator A',
+    algorithms: ['milenage'],
   },
   B: {
     name: 'B',
@@ -19,5 +20,6 @@ export const PROFILES: Record<'A' | 'B', OperatorProfile> = {
     otaAddress: '9990299000002',
     apn: 'm2m.b',
     serviceProviderName: 'Operator B',
+    algorithms: ['milenage'],
   },
 };

@@ -194,6 +194,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       signer: signers[name],
       ring,
       escrow: { name: 'escrow', client: escrowClient },
+      vaults: { A: vaults.A.publicKey, B: vaults.B.publicKey },
       owner: ownerClient,
       api: ANY,
       hss: ANY,

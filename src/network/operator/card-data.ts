@@ -4,7 +4,7 @@
  */
 import { parse } from 'csv-parse/sync';
 import { FieldError, fromHex } from '../../standards/bytes/index.ts';
-import type { KeyVault } from '../vault/vault.ts';
+import type { CardCodes, KeyVault } from '../vault/vault.ts';
 import type { OperatorStore } from './store.ts';
 
 /** One card of a vendor's file, with the index of the pair it came with. */
@@ -21,9 +21,22 @@ export interface CardDatum {
   /** AES, 16, 24 or 32 bytes each, of key set 1 */
   kic: Uint8Array;
   kid: Uint8Array;
+  kik?: Uint8Array;
+  codes: CardCodes;
+  /** TARs of the card's applications, in lower-case hexadecimal */
+  applets: string[];
 }
 
 const REQUIRED = ['imsi', 'iccid', 'msisdn', 'ki', 'opc', 'kic1', 'kid1'] as const;
+
+/** Columns of codes that a file may have. */
+const CODES: readonly [keyof CardCodes, RegExp, string][] = [
+  ['pin1', /^[0-9]{4,8}$/, '4 to 8 digits'],
+  ['puk1', /^[0-9]{8}$/, '8 digits'],
+  ['pin2', /^[0-9]{4,8}$/, '4 to 8 digits'],
+  ['puk2', /^[0-9]{8}$/, '8 digits'],
+  ['adm1', /^[\x21-\x7e]{8,16}$/, '8 characters, or 16 hexadecimal digits'],
+];
 
 /** The check digit of ITU-T E.118 (Luhn) over all digits but the last. */
 function luhnHolds(digits: string): boolean {
@@ -127,6 +140,23 @@ export function parseCardData(csv: string, ranges: readonly string[]): CardDatum
       opc: secret('opc', [16]),
       kic: secret('kic1', [16, 24, 32]),
       kid: secret('kid1', [16, 24, 32]),
+      ...(row.kik1 ? { kik: secret('kik1', [16, 24, 32]) } : {}),
+      codes: Object.fromEntries(
+        CODES.flatMap(([column, pattern, expected]) => {
+          const value = row[column];
+          if (!value) return [];
+          // A code is a secret: what is wrong with it is told, not what it is.
+          if (!pattern.test(value)) throw new FieldError(at(column), `${value.length} characters`, expected);
+          return [[column, value]];
+        }),
+      ),
+      applets: (row.applets ?? '').split(/[ ;]+/).flatMap((tar) => {
+        if (tar === '') return [];
+        if (!/^[0-9a-f]{6}$/i.test(tar)) {
+          throw new FieldError(at('applets'), shown(tar), 'TARs of 6 hexadecimal digits each');
+        }
+        return [tar.toLowerCase()];
+      }),
     };
   });
 }
@@ -137,7 +167,7 @@ export function parseCardData(csv: string, ranges: readonly string[]): CardDatum
  */
 export function importCards(store: OperatorStore, vault: KeyVault, cards: readonly CardDatum[]): void {
   store.transaction(() => {
-    for (const { line, imsi, iccid, msisdn, ki, opc, kic, kid } of cards) {
+    for (const { line, imsi, iccid, msisdn, ki, opc, kic, kid, kik, codes, applets } of cards) {
       const taken = (column: string, value: string): FieldError =>
         new FieldError(`line ${line}, ${column}`, value, `one that this operator does not have yet`);
       if (store.byImsi(imsi)) throw taken('imsi', imsi);
@@ -150,10 +180,11 @@ export function importCards(store: OperatorStore, vault: KeyVault, cards: readon
         iccid,
         keySet: 1,
         algorithm: 'aes',
-        ota: vault.sealOta(label, { kic, kid }),
+        ota: vault.sealOta(label, { kic, kid, ...(kik ? { kik } : {}) }),
         label,
         counter: 0,
       });
+      store.putCard({ iccid, label, codes: vault.sealCodes(label, codes), applets });
     }
   });
 }

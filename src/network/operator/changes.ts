@@ -67,6 +67,8 @@ export interface ChangeContext extends ChangesOptions {
   asB(jws: string, expired?: 'refuse' | 'allow'): Promise<Order>;
   /** The subscriber that was reserved for an order of which this operator is B. */
   reservedFor(ordered: Order): Subscriber;
+  /** What a subscription of this operator wants on its card. */
+  settingsOf(subscriber: Subscriber): Settings;
   /** iat and exp of a statement made now */
   lifetime(): { iat: number; exp: number };
 }
@@ -120,6 +122,14 @@ export function createChangeContext(options: ChangesOptions): ChangeContext {
       }
       return subscriber;
     },
+    settingsOf: (subscriber) => ({
+      mncLength: profile.plmn.length === 6 ? 3 : 2,
+      serviceCentre: profile.serviceCentre,
+      msisdn: subscriber.msisdn,
+      serviceProviderName: profile.serviceProviderName,
+      apn: profile.apn,
+      reportTo: profile.otaAddress,
+    }),
     lifetime() {
       const iat = Math.floor(edge.clock.now() / 1000);
       return { iat, exp: iat + STATEMENT_LIFE };
@@ -134,15 +144,6 @@ export type Undo = (ordered: Order, subscriber: Subscriber) => Promise<void>;
 export function changeRoutes(context: ChangeContext, undoing: readonly Undo[]): Route[] {
   const { profile, store, signer, hss, probe, ota } = context;
   const { name, plmn } = profile;
-
-  const settingsOf = (subscriber: Subscriber): Settings => ({
-    mncLength: plmn.length === 6 ? 3 : 2,
-    serviceCentre: profile.serviceCentre,
-    msisdn: subscriber.msisdn,
-    serviceProviderName: profile.serviceProviderName,
-    apn: profile.apn,
-    reportTo: profile.otaAddress,
-  });
 
   /** The next numbers that nobody has. */
   const allocate = (): { imsi: string; msisdn: string } => {
@@ -176,7 +177,7 @@ export function changeRoutes(context: ChangeContext, undoing: readonly Undo[]): 
       throw refuse(409, 'bad-order', `change ${ordered.change} was undone here`);
     }
     const { imsi } = subscriber;
-    const settings = settingsOf(subscriber);
+    const settings = context.settingsOf(subscriber);
     const reservation = await signer.sign('reservation', {
       aud: [ordered.from],
       ...context.lifetime(),

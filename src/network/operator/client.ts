@@ -36,6 +36,16 @@ export const switchRequestSchema = z.strictObject({
 });
 export type SwitchRequest = z.infer<typeof switchRequestSchema>;
 
+/** What an authentication centre must support for a card, and what the card can do; nothing of it is secret. */
+export const cardProfileSchema = z.strictObject({
+  algorithm: z.enum(['milenage', 'test-xor']),
+  resLength: z.number().int(),
+  ownConstants: z.boolean(),
+  /** whether the card tries a new subscription and falls back by itself */
+  fallback: z.boolean(),
+});
+export type CardProfile = z.infer<typeof cardProfileSchema>;
+
 const refused = z.object({ error: z.string(), code: z.string() });
 const done = z.object({ ok: z.literal(true) });
 const each = <T extends z.ZodType>(schema: T) => z.object({ results: z.array(z.union([refused, schema])) });
@@ -43,6 +53,9 @@ const each = <T extends z.ZodType>(schema: T) => z.object({ results: z.array(z.u
 const reserved = each(z.object({ imsi: z.string(), settings: settingsSchema, reservation: z.string() }));
 const released = each(z.object({ release: z.string(), index: z.number() }));
 const plain = each(done);
+const profiled = each(z.object({ profile: cardProfileSchema, wayBack: z.string() }));
+const transferred = each(z.object({ transfer: z.string() }));
+const destroyed = each(z.object({ receipt: z.string().nullable() }));
 
 export interface OperatorClient {
   /** B: allocates a subscription for the device of each order; the same again for the same change. */
@@ -63,6 +76,26 @@ export interface OperatorClient {
   retire(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
   /** B: gives the change up; its subscription is removed and the pair burnt. */
   undo(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
+  /** A: what the card is, and A's signed word for what it goes back to. */
+  profile(orders: readonly string[]): Promise<(Refused | { profile: CardProfile; wayBack: string })[]>;
+  /** B: whether its authentication centre can take the card over. */
+  accept(requests: readonly { order: string; profile: CardProfile }[]): Promise<(Refused | { ok: true })[]>;
+  /** A: reads the card's ICCID by OTA; the proof comes by the feed. */
+  reach(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
+  /** A: all keys of the card, wrapped to B's vault, once the card was reached. */
+  transfer(orders: readonly string[]): Promise<(Refused | { transfer: string })[]>;
+  /** B: takes the keys in; afterwards its HSS can authenticate the subscription. */
+  takeIn(requests: readonly { order: string; transfer: string }[]): Promise<(Refused | { ok: true })[]>;
+  /** A: writes B's subscription to the card by OTA, as one script. */
+  write(requests: readonly { order: string; reservation: string }[]): Promise<(Refused | { ok: true })[]>;
+  /** A or B: writes A's subscription back; A takes what it had sent back first. */
+  restore(requests: readonly { order: string; wayBack: string }[]): Promise<(Refused | { ok: true })[]>;
+  /** B: replaces every OTA key that A knew. */
+  takeOver(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
+  /** B: destroys the keys it was given, and says so; null if it has none. */
+  destroy(orders: readonly string[]): Promise<(Refused | { receipt: string | null })[]>;
+  /** A: marks the card's Ki as known to B, with B's receipt. */
+  exposed(receipts: readonly string[]): Promise<(Refused | { ok: true })[]>;
   follow(after: number, receive: (events: FeedEvent[]) => void): { close(): void };
   close(): void;
 }
@@ -84,6 +117,16 @@ export function createOperatorClient(edge: Edge, at: Endpoint): OperatorClient {
     stop: (orders) => ask('/stops', orders, plain),
     retire: (orders) => ask('/retirements', orders, plain),
     undo: (orders) => ask('/undos', orders, plain),
+    profile: (orders) => ask('/profiles', orders, profiled),
+    accept: (requests) => ask('/acceptances', requests, plain),
+    reach: (orders) => ask('/readings', orders, plain),
+    transfer: (orders) => ask('/transfers', orders, transferred),
+    takeIn: (requests) => ask('/keys', requests, plain),
+    write: (requests) => ask('/writings', requests, plain),
+    restore: (requests) => ask('/restorations', requests, plain),
+    takeOver: (orders) => ask('/takeovers', orders, plain),
+    destroy: (orders) => ask('/destructions', orders, destroyed),
+    exposed: (receipts) => ask('/exposures', receipts, plain),
     follow: (after, receive) => followFeed(edge.clock, caller, after, receive),
     close: () => caller.close(),
   };

@@ -2,6 +2,7 @@
  * A selected home operator: subscribers and their keys, HSS, service centre, OTA gateway, small data, and the
  * interface by which its part of a change is asked for. The same code is A in one change and B in another.
  */
+import type { JWK } from 'jose';
 import type { Edge, Endpoint } from '../../edge/index.ts';
 import { APPLICATION } from '../../standards/diameter/index.ts';
 import { toHex } from '../../standards/bytes/index.ts';
@@ -15,6 +16,7 @@ import type { KeyVault } from '../vault/vault.ts';
 import { importCards, parseCardData } from './card-data.ts';
 import { changeRoutes, createChangeContext } from './changes.ts';
 import { createHss } from './hss.ts';
+import { createKeyTransferPart } from './key-transfer.ts';
 import { createKeyListPart } from './key-list.ts';
 import { createOtaGateway, type OtaGateway } from './ota.ts';
 import { epcRealm, type OperatorProfile } from './profile.ts';
@@ -38,6 +40,8 @@ export interface OperatorOptions {
   /** whose statements count */
   ring: KeyRing;
   escrow: { name: string; client: EscrowClient };
+  /** vault keys of other operators, to which keys of cards are wrapped */
+  vaults: Record<string, JWK>;
   /** to whom data of its devices go */
   owner: OwnerClient;
   /** where to listen: role API, S6a/S6c, SGd, T6a, SMPP */
@@ -138,9 +142,10 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     systemId: OTA_SYSTEM_ID,
     password: options.otaPassword,
     address: profile.otaAddress,
-    proved: ({ change, command }, result) => {
+    proved: (proven, result) => {
+      const { change, command } = proven;
       const sw = result.result === 'refused' ? { sw: result.sw.toString(16) } : {};
-      feed.append('proof', { change, command, result: result.result, ...sw });
+      feed.append('proof', { change, command, result: keyTransfer.proved(proven, result), ...sw });
     },
     reported: (iccid, imsi, status) => {
       // Of the change that the card itself names: a report that comes late says nothing of a newer one.
@@ -167,11 +172,13 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     onError,
   });
   const keyList = createKeyListPart(context, escrow);
+  const keyTransfer = createKeyTransferPart(context, options.vaults);
   const routes = [
     feed.route,
     ...changeRoutes(context, [keyList.undo]),
     ...trialRoutes(context),
     ...keyList.routes,
+    ...keyTransfer.routes,
   ];
   const api = await serveApi(edge, options.api, routes, onError);
 

@@ -1,3 +1,5 @@
+import type { SubscriberKey } from '../../standards/aka/index.ts';
+
 /** Who an operator is: its network, numbers and names. */
 export interface OperatorProfile {
   /** name in statements and orders */
@@ -11,6 +13,8 @@ export interface OperatorProfile {
   otaAddress: string;
   apn: string;
   serviceProviderName: string;
+  /** what its authentication centre can compute */
+  algorithms: readonly SubscriberKey['algorithm'][];
 }
 
 /** Realm of an operator's EPC (TS 23.003 §19.2). */

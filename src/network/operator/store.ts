@@ -54,6 +54,12 @@ const SCHEMA = `
     label TEXT NOT NULL, counter INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (iccid, key_set)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS allocation (what TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS card (
+    iccid TEXT PRIMARY KEY, label TEXT NOT NULL, codes BLOB, applets TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS key_transfer (
+    change TEXT PRIMARY KEY, iccid TEXT NOT NULL, operator TEXT NOT NULL, at INTEGER NOT NULL, destroyed TEXT
+  ) STRICT;
   CREATE TABLE IF NOT EXISTS list_index (change TEXT PRIMARY KEY, iccid TEXT NOT NULL, idx INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS ota_message (
     id TEXT PRIMARY KEY, change TEXT NOT NULL, command TEXT NOT NULL, iccid TEXT NOT NULL, imsi TEXT NOT NULL,
@@ -88,6 +94,14 @@ export interface OperatorStore {
   takeSqn(imsi: string): Subscriber | undefined;
   putOtaKeys(keys: OtaKeySet): void;
   otaKeys(iccid: string, keySet: number): OtaKeySet | undefined;
+  /** Numbers of a card's OTA key sets. */
+  otaKeySets(iccid: string): number[];
+  /** A key set takes the place of another of the same card. */
+  moveOtaKeys(iccid: string, from: number, to: number): void;
+  dropOtaKeys(iccid: string, keySet: number): void;
+  putCard(card: CardRecord): void;
+  card(iccid: string): CardRecord | undefined;
+  dropCard(iccid: string): void;
   /** The next counter of a key set, on disk when this returns. */
   takeCounter(iccid: string, keySet: number): number;
   /** Which pair of its card's list a change is about. */
@@ -118,6 +132,17 @@ function subscriberOf(row: Record<string, unknown>): Subscriber {
   };
 }
 
+/** What a card has besides its subscription. */
+export interface CardRecord {
+  iccid: string;
+  /** what the vault bound the codes to */
+  label: string;
+  /** CardCodes, sealed */
+  codes: Uint8Array | null;
+  /** TARs of its applications, in lower-case hexadecimal */
+  applets: readonly string[];
+}
+
 /** @param path a file, or `:memory:` */
 export function openOperatorStore(path: string): OperatorStore {
   const database = new DatabaseSync(path);
@@ -145,6 +170,14 @@ export function openOperatorStore(path: string): OperatorStore {
     `INSERT INTO allocation (what, next) VALUES (?, ? + 1)
      ON CONFLICT (what) DO UPDATE SET next = next + 1 RETURNING next - 1 AS got`,
   );
+  const otaKeySets = database.prepare('SELECT key_set FROM ota_key WHERE iccid = ? ORDER BY key_set');
+  const dropOta = database.prepare('DELETE FROM ota_key WHERE iccid = ? AND key_set = ?');
+  const moveOta = database.prepare('UPDATE ota_key SET key_set = ? WHERE iccid = ? AND key_set = ?');
+  const putCard = database.prepare(
+    'INSERT OR REPLACE INTO card (iccid, label, codes, applets) VALUES (?, ?, ?, ?)',
+  );
+  const getCard = database.prepare('SELECT * FROM card WHERE iccid = ?');
+  const dropCard = database.prepare('DELETE FROM card WHERE iccid = ?');
   const putIndex = database.prepare('INSERT INTO list_index (change, iccid, idx) VALUES (?, ?, ?)');
   const getIndex = database.prepare('SELECT iccid, idx FROM list_index WHERE change = ?');
   const updates = new Map<string, ReturnType<DatabaseSync['prepare']>>();
@@ -199,6 +232,25 @@ export function openOperatorStore(path: string): OperatorStore {
         }
       );
     },
+    otaKeySets: (iccid) => otaKeySets.all(iccid).map((row) => Number(row.key_set)),
+    moveOtaKeys(iccid, from, to) {
+      dropOta.run(iccid, to);
+      moveOta.run(to, iccid, from);
+    },
+    dropOtaKeys: (iccid, keySet) => void dropOta.run(iccid, keySet),
+    putCard: ({ iccid, label, codes, applets }) => void putCard.run(iccid, label, codes, applets.join(' ')),
+    card(iccid) {
+      const row = getCard.get(iccid);
+      return (
+        row && {
+          iccid,
+          label: String(row.label),
+          codes: row.codes as Uint8Array | null,
+          applets: String(row.applets).split(' ').filter(Boolean),
+        }
+      );
+    },
+    dropCard: (iccid) => void dropCard.run(iccid),
     takeCounter(iccid, keySet) {
       const row = takeCounter.get(iccid, keySet);
       if (!row) throw new Error(`no OTA key set ${keySet} for card ${iccid}`);

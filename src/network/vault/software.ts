@@ -181,6 +181,11 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
     publicKey,
     sealAka,
     sealOta,
+    makeOta(label, algorithm) {
+      const length = algorithm === 'des3-3' ? 24 : 16;
+      const [kic, kid, kik] = [0, 0, 0].map(() => options.random.bytes(length));
+      return sealOta(label, { kic: kic!, kid: kid!, kik: kik! });
+    },
     sealCodes,
     describeAka(label, sealed) {
       const key = openAka(label, sealed);

@@ -56,6 +56,8 @@ export interface KeyVault {
   readonly publicKey: JWK;
   sealAka(label: string, key: SubscriberKey): Uint8Array;
   sealOta(label: string, keys: OtaKeyPair): Uint8Array;
+  /** A new OTA key set with KIK, drawn in here and sealed. */
+  makeOta(label: string, algorithm: OtaAlgorithm): Uint8Array;
   sealCodes(label: string, codes: CardCodes): Uint8Array;
   /** Algorithm, length of RES in bytes and whose constants: what another operator must be able to do. */
   describeAka(label: string, sealed: Uint8Array): AlgorithmProfile;

@@ -59,7 +59,31 @@ export type Settings = z.infer<typeof settingsSchema>;
 export const reservationSchema = z.strictObject({ ...envelope, iccid, imsi, settings: settingsSchema });
 export type Reservation = z.infer<typeof reservationSchema>;
 
+/** A's word to B, with the keys of a card wrapped to B's vault (alternative 3a). */
+export const keyTransferSchema = z.strictObject({
+  ...envelope,
+  iccid,
+  to: z.string().min(1),
+  /** compact JWE for B's vault alone */
+  keys: z.string().max(20_000),
+  /** where A's authentication centre stands (TS 33.102 annex C): B goes on above it */
+  sqn: z.strictObject({ indLength: z.number().int().min(0).max(16), seq: z.number().int().min(0) }),
+  /** last counter used under each OTA key set */
+  counters: z.array(
+    z.strictObject({ keySet: z.number().int().min(1).max(15), counter: z.number().int().min(0) }),
+  ),
+  /** applications on the card, by their TARs */
+  applets: z.array(z.string().regex(/^[0-9a-f]{6}$/)),
+});
+export type KeyTransfer = z.infer<typeof keyTransferSchema>;
+
+/** B's word to A: the keys of that card, given for that change, are destroyed here. */
+export const destroyedSchema = z.strictObject({ ...envelope, iccid });
+export type Destroyed = z.infer<typeof destroyedSchema>;
+
 const schemas = {
+  'key-transfer': keyTransferSchema,
+  destroyed: destroyedSchema,
   reservation: reservationSchema,
   order: orderSchema,
   'index-release': indexReleaseSchema,
@@ -75,6 +99,8 @@ export type KeyRing = Record<string, { role: 'owner' | 'operator'; key: JWK }>;
 const SPEAKERS: Record<StatementKind, KeyRing[string]['role']> = {
   order: 'owner',
   reservation: 'operator',
+  'key-transfer': 'operator',
+  destroyed: 'operator',
   'index-release': 'operator',
   'index-burnt': 'operator',
 };

@@ -88,6 +88,7 @@ describe('an operator', () => {
       vault,
       signer: await createSigner(clock, 'A'),
       ring: {},
+      vaults: {},
       escrow: { name: 'escrow', client: {} as never },
       owner: {} as never,
       api: ANY,

@@ -1,0 +1,402 @@
+/**
+ * Of alternative 3a: A hands all keys of a card to B's vault, and writes B's subscription to the card; B takes
+ * the card over by replacing what A knew, or gives it back and destroys its keys.
+ */
+import { z } from 'zod';
+import type { JWK } from 'jose';
+import { SQN_DEFAULT } from '../../standards/aka/index.ts';
+import { toHex } from '../../standards/bytes/index.ts';
+import {
+  FALLBACK_TAR,
+  TAR,
+  encodeCompactCommands,
+  encodePutKey,
+  type KeySetAlgorithm,
+} from '../../standards/ota/index.ts';
+import { otaLabel, type OtaKeyPair } from '../vault/vault.ts';
+import type { Route } from '../wire/http.ts';
+import { readStatement, type Order, type Reservation } from '../wire/statements.ts';
+import { refuse, type ChangeContext } from './changes.ts';
+import { cardProfileSchema, jwsSchema, type CardProfile } from './client.ts';
+import type { OtaResult } from './ota.ts';
+import { iccidRead, readIccidScript, subscriptionScript } from './remote-files.ts';
+import type { Subscriber } from './store.ts';
+
+/** A may authenticate the device this often between the transfer and the switch. */
+const SQN_MARGIN = 1024;
+/** The set that scripts go out under, where a card has it. */
+const KEY_SET = 1;
+/** Keys that are on their way to the card as set n wait as set n + 16. */
+const PENDING = 16;
+
+export interface KeyTransferPart {
+  routes: Route[];
+  /** A command of a change has its answer. @returns what the feed shall say of it, if not the same */
+  proved(command: { change: string; command: string; imsi: string }, result: OtaResult): string;
+}
+
+export function createKeyTransferPart(
+  context: ChangeContext,
+  /** vault keys of other operators */
+  vaults: Record<string, JWK>,
+): KeyTransferPart {
+  const { edge, profile, store, vault, signer, ring, ota } = context;
+  const { name } = profile;
+  const { database } = store;
+  const putTransfer = database.prepare(
+    'INSERT INTO key_transfer (change, iccid, operator, at) VALUES (?, ?, ?, ?) ON CONFLICT (change) DO NOTHING',
+  );
+  const markDestroyed = database.prepare(
+    'UPDATE key_transfer SET destroyed = ? WHERE change = ? AND operator = ?',
+  );
+
+  const of3a = (ordered: Order): void => {
+    if (ordered.alternative !== '3a') {
+      throw refuse(403, 'bad-order', `the order is for alternative ${ordered.alternative}, not for 3a`);
+    }
+  };
+  const asA = async (jws: string, expired?: 'refuse'): ReturnType<ChangeContext['asA']> => {
+    const held = await context.asA(jws, expired);
+    of3a(held.ordered);
+    return held;
+  };
+  const asB = async (jws: string): Promise<{ ordered: Order; subscriber: Subscriber }> => {
+    const ordered = await context.asB(jws);
+    of3a(ordered);
+    return { ordered, subscriber: context.reservedFor(ordered) };
+  };
+  /** The key set that the card is spoken to under: the first it has. */
+  const keySetOf = (iccid: string): number => {
+    const sets = store.otaKeySets(iccid).filter((set) => set < PENDING);
+    if (sets.length === 0) throw refuse(409, 'unknown-card', `card ${iccid} has no OTA key set here`);
+    return sets.includes(KEY_SET) ? KEY_SET : sets[0]!;
+  };
+
+  const profileOf = async (jws: string): Promise<{ profile: CardProfile; wayBack: string }> => {
+    const { ordered, subscriber } = await asA(jws, 'refuse');
+    if (subscriber.state !== 'ready' || !subscriber.aka || !subscriber.label) {
+      throw refuse(409, 'unknown-device', `IMSI ${ordered.imsi} is ${subscriber.state}`);
+    }
+    const card = store.card(ordered.iccid);
+    const wayBack = await signer.sign('reservation', {
+      aud: [ordered.to, name],
+      ...context.lifetime(),
+      change: ordered.change,
+      iccid: ordered.iccid,
+      imsi: subscriber.imsi,
+      settings: context.settingsOf(subscriber),
+    });
+    const { algorithm, resLength, ownConstants } = vault.describeAka(subscriber.label, subscriber.aka);
+    const fallback = card?.applets.includes(toHex(FALLBACK_TAR)) ?? false;
+    return { profile: { algorithm, resLength, ownConstants, fallback }, wayBack };
+  };
+
+  const accept = async (request: { order: string; profile: CardProfile }): Promise<{ ok: true }> => {
+    await asB(request.order);
+    const { algorithm } = request.profile;
+    if (!profile.algorithms.includes(algorithm)) {
+      throw refuse(409, 'algorithm-unsupported', `${name} has no ${algorithm} in its authentication centre`);
+    }
+    return { ok: true };
+  };
+
+  const reach = async (jws: string): Promise<{ ok: true }> => {
+    const { ordered, subscriber } = await asA(jws);
+    store.update(subscriber.imsi, { change: ordered.change });
+    ota.send({
+      change: ordered.change,
+      command: 'reach',
+      iccid: subscriber.iccid,
+      imsi: subscriber.imsi,
+      keySet: keySetOf(subscriber.iccid),
+      tar: TAR.rfmShared,
+      script: readIccidScript(),
+    });
+    return { ok: true };
+  };
+
+  const transfer = async (jws: string): Promise<{ transfer: string }> => {
+    const { ordered, subscriber } = await asA(jws);
+    const reached = ota.resultOf(ordered.change, 'reach');
+    if (reached?.result !== 'done') {
+      throw refuse(409, 'not-reached', `card ${ordered.iccid} has not answered yet`);
+    }
+    const read = iccidRead(reached.data);
+    if (read !== ordered.iccid) {
+      throw refuse(
+        409,
+        'unknown-card',
+        `the order is for card ${ordered.iccid}, the device has ${read ?? 'none'}`,
+      );
+    }
+    const recipient = vaults[ordered.to];
+    if (!recipient) throw refuse(409, 'not-here', `${ordered.to} has no vault key on file`);
+    if (!subscriber.aka || !subscriber.label) throw refuse(409, 'unknown-device', 'no keys are here');
+    const card = store.card(ordered.iccid);
+    const sets = store
+      .otaKeySets(ordered.iccid)
+      .filter((set) => set < PENDING)
+      .map((set) => store.otaKeys(ordered.iccid, set)!);
+    const keys = await vault.wrap(
+      {
+        aka: subscriber.aka,
+        ota: sets,
+        ...(card?.codes ? { codes: card.codes } : {}),
+      },
+      subscriber.label,
+      recipient,
+      `${ordered.to} ${ordered.iccid} ${ordered.change}`,
+    );
+    // On file before it leaves: whoever knows Ki is known.
+    putTransfer.run(ordered.change, ordered.iccid, ordered.to, edge.clock.now());
+    return {
+      transfer: await signer.sign('key-transfer', {
+        aud: [ordered.to],
+        ...context.lifetime(),
+        change: ordered.change,
+        iccid: ordered.iccid,
+        to: ordered.to,
+        keys,
+        sqn: { indLength: SQN_DEFAULT.indLength, seq: subscriber.seq },
+        counters: sets.map(({ keySet, counter }) => ({ keySet, counter })),
+        applets: [...(card?.applets ?? [])],
+      }),
+    };
+  };
+
+  const takeIn = async (request: { order: string; transfer: string }): Promise<{ ok: true }> => {
+    const { ordered, subscriber } = await asB(request.order);
+    if (subscriber.state === 'ready') return { ok: true };
+    if (subscriber.state !== 'reserved')
+      throw refuse(409, 'bad-order', `change ${ordered.change} was undone here`);
+    const given = await readStatement('key-transfer', request.transfer, ring, name, edge.clock);
+    if (
+      given.iss !== ordered.from ||
+      given.change !== ordered.change ||
+      given.iccid !== ordered.iccid ||
+      given.to !== name
+    ) {
+      throw refuse(403, 'bad-keys', `the transfer is not ${ordered.from}'s for this order`);
+    }
+    const label = `${ordered.iccid} ${ordered.change}`;
+    const bundle = await vault.unwrap(given.keys, label, `${name} ${ordered.iccid} ${ordered.change}`);
+    store.transaction(() => {
+      store.update(subscriber.imsi, {
+        aka: bundle.aka,
+        label,
+        state: 'ready',
+        seq: given.sqn.seq + SQN_MARGIN,
+      });
+      for (const set of bundle.ota) {
+        const counter = given.counters.find(({ keySet }) => keySet === set.keySet)?.counter ?? 0;
+        store.putOtaKeys({ ...set, iccid: ordered.iccid, counter });
+      }
+      store.putCard({ iccid: ordered.iccid, label, codes: bundle.codes ?? null, applets: given.applets });
+    });
+    return { ok: true };
+  };
+
+  const sendFiles = (
+    ordered: Order,
+    command: string,
+    { iccid, imsi }: Subscriber,
+    becomes: Reservation,
+  ): void => {
+    let script: Uint8Array;
+    try {
+      script = subscriptionScript(becomes.imsi, becomes.settings);
+    } catch (error) {
+      throw refuse(400, 'bad-settings', (error as Error).message);
+    }
+    const keySet = keySetOf(iccid);
+    ota.send({ change: ordered.change, command, iccid, imsi, keySet, tar: TAR.rfmUsim, script });
+  };
+
+  const write = async (request: { order: string; reservation: string }): Promise<{ ok: true }> => {
+    const { ordered, subscriber } = await asA(request.order);
+    const reserved = await readStatement('reservation', request.reservation, ring, name, edge.clock, 'allow');
+    if (
+      reserved.iss !== ordered.to ||
+      reserved.change !== ordered.change ||
+      reserved.iccid !== ordered.iccid
+    ) {
+      throw refuse(403, 'bad-reservation', `the reservation is not ${ordered.to}'s for this order`);
+    }
+    sendFiles(ordered, 'write', subscriber, reserved);
+    return { ok: true };
+  };
+
+  const restore = async (request: { order: string; wayBack: string }): Promise<{ ok: true }> => {
+    const ordered = await readStatement('order', request.order, ring, name, edge.clock, 'allow');
+    const isA = ordered.from === name;
+    const { subscriber } = isA ? await asA(request.order) : await asB(request.order);
+    const back = await readStatement('reservation', request.wayBack, ring, name, edge.clock, 'allow');
+    if (back.iss !== ordered.from || back.change !== ordered.change || back.iccid !== ordered.iccid) {
+      throw refuse(403, 'bad-reservation', `the way back is not ${ordered.from}'s for this order`);
+    }
+    ota.withdraw(ordered.change, isA ? 'write' : 'takeover');
+    if (subscriber.state === 'ready') sendFiles(ordered, 'restore', subscriber, back);
+    return { ok: true };
+  };
+
+  const useKeys = <T>(iccid: string, keySet: number, use: (keys: OtaKeyPair) => T): T => {
+    const set = store.otaKeys(iccid, keySet)!;
+    return vault.withOtaKeys(set.label, set.ota, use);
+  };
+  const putKey = (
+    iccid: string,
+    replaces: number,
+    keySet: number,
+    at: number,
+    algorithm: KeySetAlgorithm,
+    under: Uint8Array,
+  ): Uint8Array =>
+    useKeys(iccid, at, ({ kic, kid, kik }) =>
+      encodePutKey({ replaces, keySet, algorithm, keys: [kic, kid, kik!], under }),
+    );
+  const toDomain = (
+    change: string,
+    command: string,
+    subscriber: Subscriber,
+    keySet: number,
+    script: Uint8Array,
+  ): void =>
+    ota.send({
+      change,
+      command,
+      iccid: subscriber.iccid,
+      imsi: subscriber.imsi,
+      keySet,
+      tar: TAR.issuerSecurityDomain,
+      script,
+    });
+
+  /** The number of the set that B adds: the first that the card does not have. */
+  const ownSet = (iccid: string): number => {
+    const sets = store.otaKeySets(iccid);
+    for (let set = 2; set < PENDING; set++) if (!sets.includes(set) || isOwn(iccid, set)) return set;
+    throw refuse(409, 'bad-keys', `card ${iccid} has no room for another key set`);
+  };
+  const isOwn = (iccid: string, set: number): boolean =>
+    store.otaKeys(iccid, set)?.label.endsWith(' own') ?? false;
+
+  /**
+   * First a set of B's own is added under the KIK that A knows, then under it every set that A knew gets other
+   * keys. A, who reads the first, can read the second too; docs/alternatives/3a.md says what helps.
+   */
+  const takeOver = async (jws: string): Promise<{ ok: true }> => {
+    const { ordered, subscriber } = await asB(jws);
+    const { iccid } = subscriber;
+    const old = store.otaKeys(iccid, KEY_SET);
+    const under = old && useKeys(iccid, KEY_SET, ({ kik }) => kik);
+    if (!old || !under) {
+      throw refuse(409, 'no-kik', `card ${iccid} has no KIK under which its keys could be replaced`);
+    }
+    const own = ownSet(iccid);
+    const algorithm = old.algorithm as KeySetAlgorithm;
+    if (!isOwn(iccid, own)) {
+      const label = `${otaLabel(`${iccid} ${ordered.change}`, own)} own`;
+      store.putOtaKeys({
+        iccid,
+        keySet: own,
+        algorithm,
+        ota: vault.makeOta(label, algorithm),
+        label,
+        counter: 0,
+      });
+    }
+    toDomain(
+      ordered.change,
+      'takeover-own',
+      subscriber,
+      KEY_SET,
+      encodeCompactCommands([putKey(iccid, 0, own, own, algorithm, under)]),
+    );
+    return { ok: true };
+  };
+
+  const replaceOld = (change: string, subscriber: Subscriber): void => {
+    const { iccid } = subscriber;
+    const own = ownSet(iccid);
+    const under = useKeys(iccid, own, ({ kik }) => kik!);
+    const commands = store
+      .otaKeySets(iccid)
+      .filter((set) => set < PENDING && set !== own)
+      .map((set) => {
+        const { algorithm } = store.otaKeys(iccid, set)!;
+        if (!store.otaKeys(iccid, set + PENDING)) {
+          const label = `${otaLabel(`${iccid} ${change}`, set)} new`;
+          const ota = vault.makeOta(label, algorithm);
+          store.putOtaKeys({ iccid, keySet: set + PENDING, algorithm, ota, label, counter: 0 });
+        }
+        return putKey(iccid, set, set, set + PENDING, algorithm as KeySetAlgorithm, under);
+      });
+    toDomain(change, 'takeover', subscriber, own, encodeCompactCommands(commands));
+  };
+
+  const destroy = async (jws: string): Promise<{ receipt: string | null }> => {
+    const { ordered, subscriber } = await asB(jws);
+    if (subscriber.state === 'reserved') return { receipt: null };
+    const { iccid } = subscriber;
+    if (store.byIccid(iccid)?.imsi === subscriber.imsi) {
+      store.transaction(() => {
+        ota.withdrawAll(ordered.change);
+        store.update(subscriber.imsi, { state: 'cancelled', aka: null, label: null });
+        for (const set of store.otaKeySets(iccid)) store.dropOtaKeys(iccid, set);
+        store.dropCard(iccid);
+      });
+    }
+    return {
+      receipt: await signer.sign('destroyed', {
+        aud: [ordered.from],
+        ...context.lifetime(),
+        change: ordered.change,
+        iccid,
+      }),
+    };
+  };
+
+  const exposed = async (jws: string): Promise<{ ok: true }> => {
+    const receipt = await readStatement('destroyed', jws, ring, name, edge.clock);
+    if (markDestroyed.run(jws, receipt.change, receipt.iss).changes === 0) {
+      throw refuse(404, 'unknown-device', `no keys went to ${receipt.iss} for change ${receipt.change}`);
+    }
+    return { ok: true };
+  };
+
+  const withOrder = <Name extends string>(field: Name) =>
+    z.strictObject({ order: jwsSchema, [field]: jwsSchema } as Record<'order' | Name, typeof jwsSchema>);
+  return {
+    routes: [
+      context.batch('/profiles', jwsSchema, profileOf),
+      context.batch('/acceptances', z.strictObject({ order: jwsSchema, profile: cardProfileSchema }), accept),
+      context.batch('/readings', jwsSchema, reach),
+      context.batch('/transfers', jwsSchema, transfer),
+      context.batch('/keys', withOrder('transfer'), takeIn),
+      context.batch('/writings', withOrder('reservation'), write),
+      context.batch('/restorations', withOrder('wayBack'), restore),
+      context.batch('/takeovers', jwsSchema, takeOver),
+      context.batch('/destructions', jwsSchema, destroy),
+      context.batch('/exposures', jwsSchema, exposed),
+    ],
+    proved({ change, command, imsi }, result) {
+      const subscriber = store.byImsi(imsi);
+      if (command === 'reach' && result.result === 'done' && subscriber) {
+        return iccidRead(result.data) === subscriber.iccid ? 'done' : 'foreign-card';
+      }
+      // Refused: the set is there already, from a time whose answer was lost.
+      if (command === 'takeover-own' && result.result !== 'unproven' && subscriber) {
+        replaceOld(change, subscriber);
+      }
+      if (command === 'takeover' && result.result === 'done' && subscriber) {
+        const { iccid } = subscriber;
+        store.transaction(() => {
+          for (const set of store.otaKeySets(iccid)) {
+            if (set >= PENDING) store.moveOtaKeys(iccid, set, set - PENDING);
+          }
+        });
+      }
+      return result.result;
+    },
+  };
+}
