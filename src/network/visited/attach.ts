@@ -299,13 +299,14 @@ export function createAttach(world: AttachWorld): Attach {
     const fromGuti = identity.kind === 'guti' ? byGuti(identity)?.imsi : undefined;
     let imsi =
       identity.kind === 'imsi' ? identity.digits : (fromGuti ?? (await identify(ue, IDENTITY_TYPE.imsi)));
+    const ksi = request.nasKeySetIdentifier;
+    // The request itself proved that both ends still have the context (§5.5.1.2.2): no new one is needed, and a
+    // rejection is protected, so that the device can believe it (§5.3.7b).
+    const current = verified && ue.imsi === imsi && ue.security?.state.ksi === ksi;
+    if (current) ue.secured = true;
     admit(ue, imsi);
 
-    const ksi = request.nasKeySetIdentifier;
-    if (verified && ue.imsi === imsi && ue.security?.state.ksi === ksi) {
-      // The request itself proved that both ends still have the context (§5.5.1.2.2): no new one is needed.
-      ue.secured = true;
-    } else {
+    if (!current) {
       const nextKsi = ksi >= NO_KEY ? 0 : (ksi + 1) % NO_KEY;
       const proven = await authenticate(ue, imsi, fromGuti !== undefined, nextKsi);
       imsi = proven.imsi;

@@ -208,6 +208,23 @@ test('a policy refuses a subscription with its cause, before the home network is
   await (await make('001010000000002')).attach();
 });
 
+test('a refusal is protected when the request proved a context, so that the device can believe it', async (t) => {
+  const causes: number[] = [];
+  const { ue: make, visited, until } = await stage(t, { rejectWith: () => causes[0] });
+  const ue = await make();
+  await ue.attach();
+  await until('attached', () => visited.registered() === 1);
+  causes.push(EMM_CAUSE.illegalUe);
+  ue.send(ue.attachRequest(), SECURITY_HEADER.integrity);
+  const { message, verified } = await ue.hear();
+  assert(message.type === 'attachReject' && message.emmCause === EMM_CAUSE.illegalUe);
+  assert.equal(verified, true);
+  // Who proves nothing is told as much.
+  ue.sendPlain(ue.attachRequest());
+  const other = await ue.hear();
+  assert.deepEqual([other.message.type, other.verified], ['attachReject', false]);
+});
+
 test('a device without 128-EIA2, and one with an unsubscribed access point, are refused', async (t) => {
   const { ue: make } = await stage(t);
   const weak = await make();

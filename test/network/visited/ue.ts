@@ -64,8 +64,8 @@ export interface ScriptedUe {
   /** that nothing comes for a while */
   silence(milliseconds?: number): Promise<void>;
   attachRequest(change?: Partial<NasMessageOf<'attachRequest'>>): NasMessageOf<'attachRequest'>;
-  /** from a challenge on: answers it, and takes the security mode */
-  authenticate(): Promise<void>;
+  /** from a challenge on: answers it, and takes the security mode. @param imeisv undefined: it keeps that back */
+  authenticate(imeisv?: string | undefined): Promise<void>;
   /** all of it, by IMSI, or by GUTI and the stored context */
   attach(apn?: string): Promise<NasMessageOf<'attachAccept'>>;
   close(): void;
@@ -163,7 +163,8 @@ export async function createUe(cell: Endpoint, imsi: string): Promise<ScriptedUe
       additionalUpdateType: ADDITIONAL_UPDATE_TYPE.smsOnly | ADDITIONAL_UPDATE_TYPE.controlPlaneCiot,
       ...change,
     }),
-    async authenticate() {
+    async authenticate(...given) {
+      const imeisv = given.length > 0 ? given[0] : '3520990017614801';
       const { rand, autn, nasKeySetIdentifier } = await expect('authenticationRequest');
       const { res, ck, ik, macValid } = openChallenge(key, rand, autn);
       assert.equal(macValid, true);
@@ -188,7 +189,10 @@ export async function createUe(cell: Endpoint, imsi: string): Promise<ScriptedUe
       assert(ue.security.unprotect(bytes, 'downlink'), 'the security mode command is genuine');
       assert.equal(message.imeisvRequest, 1);
       ue.send(
-        { type: 'securityModeComplete', imeisv: { kind: 'imeisv', digits: '3520990017614801' } },
+        {
+          type: 'securityModeComplete',
+          ...(imeisv !== undefined && { imeisv: { kind: 'imeisv', digits: imeisv } }),
+        },
         SECURITY_HEADER.integrityCipheredNewContext,
       );
     },
