@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdtempSync,
@@ -348,6 +349,12 @@ test('a card file is one store’s at a time, by whichever name', (t) => {
     });
     assert.throws(() => writeWhole(realDisk, name, text), /in use/);
   }
+  assert.deepEqual(readdirSync(where).sort(), [PATH, `${PATH}.lock`, 'link.json']);
+  // The attempts of this process did not cost it the lock: another process finds it held.
+  const attempt = `import { hold } from '${join(import.meta.dirname, '../../../src/edge/hold.ts')}'; hold('${path}');`;
+  const elsewhere = spawnSync(process.execPath, ['--input-type=module', '-e', attempt], { encoding: 'utf8' });
+  assert.equal(elsewhere.status, 1);
+  assert.match(elsewhere.stderr, /card\.json is in use by another process/);
   store.save({ ...store.load(), deactivated: [1] });
   assert.match(readFileSync(path, 'utf8'), /"deactivated"/, 'the file is written, not the link');
   store.close();
