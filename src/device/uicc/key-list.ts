@@ -317,6 +317,8 @@ function cancel(session: Session, list: KeyList, end: KeyListEnd): Answer {
  */
 export function authenticated(session: Session): void {
   const { list } = session.state;
+  // Where a switch leaves the keys as they are, only the reset tells whose challenge it was.
+  if (list?.pairs.length === 0 && session.resetPause !== undefined) return;
   if (list?.trial && (list.trial.command.policy & COMMIT_ON_AKA) !== 0) keep(session, list, list.trial);
   if (session.resetPause === undefined) return;
   session.resetPause = undefined;
