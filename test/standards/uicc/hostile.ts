@@ -1,0 +1,86 @@
+/**
+ * Hostile input for decoders: random bytes, and valid messages cut, grown, flipped and overwritten, from a
+ * seeded generator, so that a hundred thousand of them take a moment.
+ */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { FieldError, equal } from '../../../src/standards/bytes/index.ts';
+
+/** Inputs per decoder. */
+const INPUTS = 100_000;
+const EACH = 500;
+
+function generator(seed: number): (below: number) => number {
+  let state = (seed | 0) === 0 ? 1 : seed | 0;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
+
+function mutate(next: (below: number) => number, valid: Uint8Array): Uint8Array {
+  const grown = next(4) === 0 ? next(8) : 0;
+  const out = new Uint8Array(valid.length + grown);
+  out.set(valid);
+  for (let i = valid.length; i < out.length; i++) out[i] = next(256);
+  for (let changes = next(4); changes >= 0 && out.length > 0; changes--) {
+    const at = next(out.length);
+    switch (next(4)) {
+      case 0:
+        out[at]! ^= 1 << next(8);
+        break;
+      case 1:
+        out[at] = [0x00, 0x7f, 0x80, 0x81, 0x82, 0x83, 0xff][next(7)]!;
+        break;
+      default:
+        out[at] = next(256);
+    }
+  }
+  return next(3) === 0 ? out.subarray(0, next(out.length + 1)) : out;
+}
+
+/**
+ * Holds that `decode` returns or throws a FieldError and nothing else, that it leaves its input as it was,
+ * and that what it accepts survives `encode` and a second `decode`.
+ */
+export function surviveHostile<T>(
+  decode: (bytes: Uint8Array) => T,
+  samples: readonly Uint8Array[],
+  encode?: (value: T, length: number) => Uint8Array,
+): void {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  let accepted = 0;
+  try {
+    fc.assert(
+      fc.property(fc.integer(), (seed) => {
+        const next = generator(seed);
+        for (let i = 0; i < EACH; i++) {
+          const sample = samples[next(samples.length)]!;
+          const input =
+            next(4) === 0 ? Uint8Array.from({ length: next(40) }, () => next(256)) : mutate(next, sample);
+          const before = i % 16 === 0 ? input.slice() : undefined;
+          let value: T;
+          try {
+            value = decode(input);
+          } catch (error) {
+            if (error instanceof FieldError) continue;
+            throw error;
+          }
+          accepted++;
+          if (before) assert.ok(equal(before, input), 'the input was changed');
+          if (encode && accepted % 4 === 0) {
+            const again = encode(value, input.length);
+            assert.deepEqual(decode(again), value);
+          }
+        }
+      }),
+      { numRuns: INPUTS / EACH },
+    );
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+  assert.ok(accepted > 0, 'nothing was ever accepted: the property says little');
+}
