@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Command } from 'commander';
 import { FieldError } from '../standards/bytes/index.ts';
 import { FAULT_NAMES, parseFaults } from '../lab/faults.ts';
+import { LAB_ALTERNATIVES, type LabAlternative } from '../lab/fleet.ts';
 import type { LabLine, LabResult } from '../lab/lab.ts';
 
 const MOST_DEVICES = 10_000;
@@ -58,6 +59,21 @@ function table(result: LabResult): string {
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }
 
+function alternativesOf(text: string): LabAlternative[] {
+  const names = list(text);
+  if (names.length === 1 && names[0] === 'all') return [...LAB_ALTERNATIVES];
+  const known = (name: string): name is LabAlternative => LAB_ALTERNATIVES.some((each) => each === name);
+  const given = names.filter(known);
+  if (given.length !== names.length || new Set(names).size !== names.length) {
+    throw new FieldError(
+      '--alternative',
+      JSON.stringify(text),
+      `all, or of ${LAB_ALTERNATIVES.join(', ')} each at most once`,
+    );
+  }
+  return given;
+}
+
 interface LabFlags {
   alternative: string;
   devices: string;
@@ -72,7 +88,11 @@ interface LabFlags {
 export function labCommand(): Command {
   return new Command('lab')
     .description('a fleet with real cards is moved from one operator to another, on this machine')
-    .option('--alternative <names>', 'which alternatives of TR 33.812; 3b so far', '3b')
+    .option(
+      '--alternative <names>',
+      `which alternatives of TR 33.812: ${LAB_ALTERNATIVES.join(', ')} or all`,
+      'all',
+    )
     .option('--devices <n>', 'how many devices', '20')
     .option('--fault <names>', `what goes wrong: ${FAULT_NAMES.join(', ')}`)
     .option('--seed <n>', 'what decides keys and chance', '1')
@@ -81,10 +101,7 @@ export function labCommand(): Command {
     .option('--resume', 'go on with the world in --store')
     .option('--json', 'one JSON document on standard output, all else on standard error')
     .action(async (flags: LabFlags) => {
-      const alternatives = list(flags.alternative);
-      if (alternatives.length !== 1 || (alternatives[0] !== '3b' && alternatives[0] !== 'all')) {
-        throw new FieldError('--alternative', JSON.stringify(flags.alternative), '3b or all');
-      }
+      const alternatives = alternativesOf(flags.alternative);
       const devices = whole('--devices', flags.devices, 1, MOST_DEVICES);
       const seed = whole('--seed', flags.seed, 0, 2 ** 31);
       const faults = parseFaults(flags.fault === undefined ? [] : list(flags.fault));
@@ -119,7 +136,7 @@ export function labCommand(): Command {
         store.put('options', asked);
       }
       const { result, complete } = await runLab({
-        alternatives: ['3b'],
+        alternatives,
         devices,
         seed,
         faults,

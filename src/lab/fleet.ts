@@ -1,21 +1,32 @@
-/** A fleet as it leaves the factory: cards with their lists, the vendor's file for A, the escrow's pairs. */
+/** A fleet as it leaves the factory: cards of each kind, the vendor's file for A, the escrow's pairs. */
 import type { CardFile } from '../device/uicc/index.ts';
 import type { OwnedDevice } from '../network/owner/owner.ts';
 import type { OperatorProfile } from '../network/operator/profile.ts';
 import type { EscrowedPair } from '../network/escrow/escrow.ts';
 import { toHex } from '../standards/bytes/index.ts';
+import { FALLBACK_TAR, KEY_LIST_TAR } from '../standards/ota/index.ts';
 import { luhnDigit } from '../standards/uicc/index.ts';
 import { seededRandom } from './random.ts';
 
-/** Pairs on each card, index 0 included. */
+/** Alternatives that the lab can run. */
+export const LAB_ALTERNATIVES = ['3a', '3b'] as const;
+export type LabAlternative = (typeof LAB_ALTERNATIVES)[number];
+
+/** What a card can do: 3b's list, 3a's fall-back application, or nothing but remote file management. */
+export type CardClass = 'keyList' | 'fallback' | 'plain';
+
+/** Pairs on each card of 3b, index 0 included. */
 const PAIRS = 4;
 /** Issuer identification of the lab's cards: 89, country 999 (none), issuer 00. */
 const ISSUER = '8999900';
 /** Type allocation code of the lab's devices, from the range for test equipment (TS.06: 00). */
 const TYPE_ALLOCATION = '00101234';
+const COLUMNS = 'ICCID,IMSI,MSISDN,Ki,OPC,KIC1,KID1,KIK1,PIN1,PUK1,PIN2,PUK2,ADM1,APPLETS';
 
 export interface MadeDevice {
   name: string;
+  alternative: LabAlternative;
+  class: CardClass;
   imei: string;
   card: CardFile;
 }
@@ -28,15 +39,35 @@ export interface MadeFleet {
   owned: OwnedDevice[];
 }
 
+const APPLETS: Record<CardClass, readonly Uint8Array[]> = {
+  keyList: [KEY_LIST_TAR],
+  fallback: [FALLBACK_TAR],
+  plain: [],
+};
+
+/** How many devices each alternative has: even shares, what is left over to the first. */
+export function shares(count: number, alternatives: readonly LabAlternative[]): LabAlternative[] {
+  const each = Math.floor(count / alternatives.length);
+  return alternatives.flatMap((alternative, i) =>
+    new Array<LabAlternative>(each + (i === 0 ? count - each * alternatives.length : 0)).fill(alternative),
+  );
+}
+
 /**
  * @param operator A, whose subscriptions the cards come with
  */
-export function makeFleet(count: number, seed: number, operator: OperatorProfile): MadeFleet {
+export function makeFleet(
+  count: number,
+  alternatives: readonly LabAlternative[],
+  seed: number,
+  operator: OperatorProfile,
+): MadeFleet {
   const random = seededRandom(seed, 'factory');
   const key = (): Uint8Array => random.bytes(16);
-  const hex = (bytes: Uint8Array): string => toHex(bytes);
-  const fleet: MadeFleet = { devices: [], csv: 'ICCID,IMSI,MSISDN,Ki,OPC,KIC1,KID1\n', pairs: [], owned: [] };
-  for (let i = 1; i <= count; i++) {
+  const fleet: MadeFleet = { devices: [], csv: `${COLUMNS}\n`, pairs: [], owned: [] };
+  for (const [place, alternative] of shares(count, alternatives).entries()) {
+    const i = place + 1;
+    const cardClass: CardClass = alternative === '3b' ? 'keyList' : i % 2 === 0 ? 'fallback' : 'plain';
     const body = ISSUER + String(i).padStart(11, '0');
     const iccid = body + luhnDigit(body);
     const imsi = operator.plmn + String(i).padStart(15 - operator.plmn.length, '0');
@@ -44,7 +75,7 @@ export function makeFleet(count: number, seed: number, operator: OperatorProfile
     const imeiBody = TYPE_ALLOCATION + String(i).padStart(6, '0');
     const imei = imeiBody + luhnDigit(imeiBody);
     const name = `device-${i}`;
-    const pairs = Array.from({ length: PAIRS }, (_, index) => ({
+    const pairs = Array.from({ length: alternative === '3b' ? PAIRS : 1 }, (_, index) => ({
       index,
       k: key(),
       opc: key(),
@@ -52,46 +83,66 @@ export function makeFleet(count: number, seed: number, operator: OperatorProfile
       kid: key(),
     }));
     const first = pairs[0]!;
-    fleet.csv += `${[iccid, imsi, msisdn, ...[first.k, first.opc, first.kic, first.kid].map(hex)].join(',')}\n`;
+    // The list's own keys are never replaced by PUT KEY: they have no KIK.
+    const kik = alternative === '3b' ? undefined : key();
     for (const { index, k, opc, kic, kid } of pairs.slice(1)) {
       fleet.pairs.push({ iccid, index, aka: { algorithm: 'milenage', k, opc }, ota: { kic, kid } });
     }
     const digits = (length: number): string =>
       [...random.bytes(length)].map((byte) => String(byte % 10)).join('');
+    const codes = { pin1: digits(4), puk1: digits(8), pin2: digits(4), puk2: digits(8), adm1: digits(8) };
+    const cells = [
+      iccid,
+      imsi,
+      msisdn,
+      ...[first.k, first.opc, first.kic, first.kid].map(toHex),
+      kik ? toHex(kik) : '',
+      ...Object.values(codes),
+      APPLETS[cardClass].map(toHex).join(' '),
+    ];
+    fleet.csv += `${cells.join(',')}\n`;
     fleet.devices.push({
       name,
+      alternative,
+      class: cardClass,
       imei,
       card: {
         format: 'rehome-card/1',
         iccid,
-        pin1: digits(4),
-        puk1: digits(8),
-        pin2: digits(4),
-        puk2: digits(8),
-        adm1: digits(8),
+        ...codes,
         pinStatus: { pin1: { enabled: false } },
         usim: {
           imsi,
           mncLength: operator.plmn.length === 6 ? 3 : 2,
           algorithm: 'milenage',
-          k: hex(first.k),
-          opc: hex(first.opc),
+          k: toHex(first.k),
+          opc: toHex(first.opc),
           msisdn,
           serviceCentre: operator.serviceCentre,
           spn: operator.serviceProviderName,
           apn: operator.apn,
         },
-        keyList: {
-          pairs: pairs.map(({ index, k, opc, kic, kid }) => ({
-            index,
-            state: index === 0 ? 'current' : 'unused',
-            k: hex(k),
-            opc: hex(opc),
-            kic: hex(kic),
-            kid: hex(kid),
-          })),
-          next: 1,
-        },
+        ...(kik && {
+          ota: {
+            keySets: [
+              { number: 1, algorithm: 'aes', kic: toHex(first.kic), kid: toHex(first.kid), kik: toHex(kik) },
+            ],
+          },
+        }),
+        ...(cardClass === 'fallback' && { fallback: {} }),
+        ...(cardClass === 'keyList' && {
+          keyList: {
+            pairs: pairs.map(({ index, k, opc, kic, kid }) => ({
+              index,
+              state: index === 0 ? 'current' : 'unused',
+              k: toHex(k),
+              opc: toHex(opc),
+              kic: toHex(kic),
+              kid: toHex(kid),
+            })),
+            next: 1,
+          },
+        }),
       },
     });
     fleet.owned.push({ device: name, iccid, imei, operator: operator.name, imsi });

@@ -1,18 +1,22 @@
 /** `rehome lab`: a fleet is made, attaches to A, is moved to B, and is heard there; then the sums are drawn. */
 import { createChangeEngine, type Progress } from '../change/engine.ts';
+import type { ChangeMethod } from '../change/change.ts';
 import { createKiListMethod } from '../change/ki-list/method.ts';
-import { followParties } from '../change/parties.ts';
+import { createKiTransferMethod } from '../change/ki-transfer/method.ts';
+import { followParties, type Parties } from '../change/parties.ts';
 import { openChangeStore } from '../change/store.ts';
+import type { Clock } from '../edge/index.ts';
 import { toHex } from '../standards/bytes/index.ts';
 import type { Faults } from './faults.ts';
+import type { LabAlternative } from './fleet.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom } from './random.ts';
 import { noStore, type LabStore } from './store.ts';
-import { HEARTBEAT, createWorld, type AirCount } from './world.ts';
+import { judge, type Tally } from './verdict.ts';
+import { HEARTBEAT, createWorld, noTraffic, type Traffic } from './world.ts';
 
 export interface LabOptions {
-  /** only 3b so far */
-  alternatives: readonly ['3b'];
+  alternatives: readonly LabAlternative[];
   devices: number;
   seed: number;
   faults: Faults;
@@ -36,28 +40,18 @@ export type LabLine =
       devices: number;
     };
 
-export interface AlternativeResult {
-  devices: number;
-  moved: number;
-  rolledBack: number;
-  pristine: number;
-  awaitingVisit: number;
-  stranded: number;
+export interface AlternativeResult extends Tally {
+  /** of 3a: how many cards cannot fall back by themselves, and how many can */
+  cards?: { plain: number; fallback: number };
   smsPerDevice: number;
   airBytesPerDevice: number;
   roleMessagesPerDevice: number;
 }
 
 /** The answer of `rehome lab --json`. */
-export interface LabResult {
+export interface LabResult extends Tally {
   from: string;
   to: string;
-  devices: number;
-  moved: number;
-  rolledBack: number;
-  pristine: number;
-  awaitingVisit: number;
-  stranded: number;
   /** real seconds, start and end included */
   seconds: number;
   resumed: boolean;
@@ -74,18 +68,31 @@ const SAVE_EVERY = 200;
 const perDevice = (sum: number, devices: number): number => Math.round((100 * sum) / devices) / 100;
 
 /** What went over air and wires since the orders. */
-interface Sums extends AirCount {
-  roleMessages: number;
+interface Sums {
+  traffic: Record<string, Traffic>;
+  shared: number;
 }
+
+const plus = (a: Traffic, b: Traffic, sign = 1): Traffic => ({
+  sms: a.sms + sign * b.sms,
+  bytes: a.bytes + sign * b.bytes,
+  roleMessages: a.roleMessages + sign * b.roleMessages,
+});
+
+const METHODS: Record<LabAlternative, (options: { clock: Clock; parties: Parties }) => ChangeMethod> = {
+  '3a': createKiTransferMethod,
+  '3b': createKiListMethod,
+};
 
 export async function runLab(options: LabOptions): Promise<{ result: LabResult; complete: boolean }> {
   const began = performance.now();
-  const { devices, seed } = options;
+  const { devices, seed, alternatives } = options;
   const kept = options.store ?? noStore();
   const reasons = new Map<string, string>();
   const errors: unknown[] = [];
   const world = await createWorld({
     devices,
+    alternatives,
     seed,
     faults: options.faults,
     store: kept,
@@ -115,7 +122,9 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   if (fresh) {
     stage(`${devices} devices with a card of ${PROFILES.A.serviceProviderName} come on the air`);
     await world.run(() => heard.size === devices || clock.now() > start + ATTACH_TIME);
-    stage(`${heard.size} of ${devices} heard over A; their owner orders them to B by 3b`);
+    stage(
+      `${heard.size} of ${devices} heard over A; their owner orders them to B by ${alternatives.join(', ')}`,
+    );
   } else {
     stage(`the world goes on: ${store.inDoubt} changes were in doubt`);
   }
@@ -134,6 +143,15 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   };
   if (lateUntil !== undefined && lateUntil > clock.now()) late(lateUntil);
   const observe = (progress: Progress): void => {
+    if (process.env.DBG)
+      console.error(
+        at(),
+        progress.device,
+        progress.step,
+        progress.outcome,
+        progress.why ?? '',
+        progress.next,
+      );
     if (progress.why !== undefined && (progress.outcome === 'back' || !reasons.has(progress.device))) {
       reasons.set(progress.device, progress.why);
     }
@@ -157,24 +175,28 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   const engine = createChangeEngine({
     clock,
     store,
-    methods: [createKiListMethod({ clock, parties })],
+    methods: alternatives.map((each) => METHODS[each]({ clock, parties: world.parties(each) })),
     observe,
   });
   const following = followParties(parties, store, engine);
   if (options.faults.targetDown === 'always') world.setTargetDown(true);
-  const sumsBefore = kept.get<Sums>('sums') ?? { sms: 0, bytes: 0, roleMessages: 0 };
-  const before = { ...world.air, roleMessages: world.roleMessages() };
+  const earlier = kept.get<Sums>('sums');
+  const atOrder = { traffic: structuredClone(world.traffic), shared: world.sharedRoleMessages() };
   const sumsNow = (): Sums => ({
-    sms: sumsBefore.sms + world.air.sms - before.sms,
-    bytes: sumsBefore.bytes + world.air.bytes - before.bytes,
-    roleMessages: sumsBefore.roleMessages + world.roleMessages() - before.roleMessages,
+    traffic: Object.fromEntries(
+      alternatives.map((each) => [
+        each,
+        plus(earlier?.traffic[each] ?? noTraffic(), plus(world.traffic[each], atOrder.traffic[each], -1)),
+      ]),
+    ),
+    shared: (earlier?.shared ?? 0) + world.sharedRoleMessages() - atOrder.shared,
   });
   const names = seededRandom(seed, 'changes');
   const requests = world.devices.map(({ made }) => ({
     change: toHex(names.bytes(8)),
     device: made.name,
     to: 'B',
-    alternative: '3b' as const,
+    alternative: made.alternative,
   }));
   world.setFaults(true);
   const open = requests.filter(({ change }) => store.state(change) === undefined);
@@ -211,23 +233,12 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
       clock.now() > asked + 3 * HEARTBEAT ||
       world.devices.every(({ made }) => heardSince(made.name, asked) !== undefined),
   );
-  let moved = 0;
-  let rolledBack = 0;
-  let stranded = 0;
-  let awaitingVisit = 0;
-  let effectsRepeated = 0;
-  for (const [i, { change, device }] of requests.entries()) {
-    const over = heardSince(device, asked);
-    const state = store.state(change)!.state;
-    const effects = world.devices[i]!.switches;
-    if (over === undefined) stranded++;
-    else if (state === 'done' && over === 'B') moved++;
-    else if (state === 'rolledBack' && over === 'A') rolledBack++;
-    else if (state === 'awaitingVisit' && over === 'A') awaitingVisit++;
-    else stranded++;
-    // A change gives the card another IMSI once, its way back once more; anything beyond was done twice.
-    effectsRepeated += Math.max(0, effects - (state === 'done' ? 1 : 2));
-  }
+  const outcomes = requests.map(({ change, device }, i) => ({
+    state: store.state(change)!.state,
+    heardOver: heardSince(device, asked),
+    switches: world.devices[i]!.switches,
+  }));
+  const { tally, effectsRepeated } = judge(outcomes, 'A', 'B');
   following.close();
   listening.close();
   await engine.close();
@@ -238,29 +249,38 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   kept.put('state', 'finished');
   if (errors.length > 0) throw errors[0];
 
-  const alternative: AlternativeResult = {
-    devices,
-    moved,
-    rolledBack,
-    pristine: 0,
-    awaitingVisit,
-    stranded,
-    smsPerDevice: perDevice(total.sms, devices),
-    airBytesPerDevice: perDevice(total.bytes, devices),
-    roleMessagesPerDevice: perDevice(total.roleMessages, devices),
-  };
-  const { smsPerDevice: _s, airBytesPerDevice: _a, roleMessagesPerDevice: _r, ...sums } = alternative;
+  const results = alternatives.map((name): [string, AlternativeResult] => {
+    const own = world.devices.map(({ made }) => made).map((made, i) => ({ made, outcome: outcomes[i]! }));
+    const mine = own.filter(({ made }) => made.alternative === name);
+    const count = mine.length;
+    const sums = total.traffic[name]!;
+    const ofClass = (cardClass: string): number => mine.filter(({ made }) => made.class === cardClass).length;
+    return [
+      name,
+      {
+        ...judge(
+          mine.map(({ outcome }) => outcome),
+          'A',
+          'B',
+        ).tally,
+        smsPerDevice: perDevice(sums.sms, count),
+        airBytesPerDevice: perDevice(sums.bytes, count),
+        roleMessagesPerDevice: perDevice(sums.roleMessages + (total.shared * count) / devices, count),
+        ...(name === '3a' ? { cards: { plain: ofClass('plain'), fallback: ofClass('fallback') } } : {}),
+      },
+    ];
+  });
   return {
-    complete: live === 0 && stranded === 0 && effectsRepeated === 0,
+    complete: live === 0 && tally.stranded === 0 && effectsRepeated === 0,
     result: {
       from: PROFILES.A.plmn,
       to: PROFILES.B.plmn,
-      ...sums,
+      ...tally,
       seconds: Math.round(performance.now() - began) / 1000,
       resumed: kept.resumed,
       inDoubt,
       effectsRepeated,
-      alternatives: { '3b': alternative },
+      alternatives: Object.fromEntries(results),
     },
   };
 }

@@ -4,6 +4,7 @@
  */
 import { generateKeyPairSync } from 'node:crypto';
 import type { ModemEvent } from '../device/modem/index.ts';
+import type { Parties } from '../change/parties.ts';
 import type { Edge, Endpoint } from '../edge/index.ts';
 import { createEscrowClient } from '../network/escrow/client.ts';
 import { createEscrow } from '../network/escrow/escrow.ts';
@@ -21,7 +22,7 @@ import { openCapture, type Capture } from './capture.ts';
 import { VirtualClock } from './clock.ts';
 import { createLabDevice, type LabDevice } from './device.ts';
 import { count, createJam, smsFault, type FaultCounts, type Faults } from './faults.ts';
-import { makeFleet, type MadeDevice } from './fleet.ts';
+import { LAB_ALTERNATIVES, makeFleet, type LabAlternative, type MadeDevice } from './fleet.ts';
 import { createLink } from './link.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom, type SeededRandom } from './random.ts';
@@ -48,6 +49,7 @@ const VISITED_PLMN = '00103';
 
 export interface WorldOptions {
   devices: number;
+  alternatives: readonly LabAlternative[];
   seed: number;
   faults: Faults;
   pcap?: string;
@@ -57,22 +59,29 @@ export interface WorldOptions {
   onError: (error: unknown) => void;
 }
 
-/** What went over the air so far. */
-export interface AirCount {
+/** What went over air and wires so far, for the devices of one alternative. */
+export interface Traffic {
   /** short messages, both ways, as the devices saw them */
   sms: number;
   /** bytes of NAS messages as sent, both ways */
   bytes: number;
+  /** requests between roles */
+  roleMessages: number;
 }
+
+export const noTraffic = (): Traffic => ({ sms: 0, bytes: 0, roleMessages: 0 });
 
 export interface World {
   readonly clock: VirtualClock;
   readonly owner: OwnerClient;
   readonly operators: Record<'A' | 'B', OperatorClient>;
+  /** Who takes part, reached by a client of that alternative alone, so that its requests can be counted. */
+  parties(alternative: LabAlternative): Parties;
   readonly devices: readonly LabDevice[];
-  readonly air: AirCount;
-  /** requests between roles so far */
-  readonly roleMessages: () => number;
+  /** by alternative; what roles ask of each other without saying for which device is not in it */
+  readonly traffic: Record<LabAlternative, Traffic>;
+  /** requests between roles that no alternative can be made answerable for */
+  readonly sharedRoleMessages: () => number;
   /** messages the machine lost, against its promise */
   readonly lost: () => number;
   /** what went wrong so far, and how often */
@@ -96,14 +105,21 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     seededRandom(seed, generation === 0 ? purpose : `${purpose} ${generation}`);
   const capture: Capture | undefined =
     options.pcap === undefined ? undefined : openCapture(options.pcap, clock);
-  const air: AirCount = { sms: 0, bytes: 0 };
-  let roleMessages = 0;
+  const traffic = Object.fromEntries(
+    LAB_ALTERNATIVES.map((alternative) => [alternative, noTraffic()]),
+  ) as Record<LabAlternative, Traffic>;
+  /** whose traffic an address is */
+  const byAddress = new Map<string, Traffic>([[ADDRESS.escrow, traffic['3b']]]);
+  let sharedRoleMessages = 0;
   const wires = new Wires((service, transport, from, to, bytes) => {
-    if (service === 'gsmtap') air.bytes += bytes.length - 16;
     if (service === 'feed') return;
+    const whose = byAddress.get(from.address) ?? byAddress.get(to.address);
+    if (service === 'gsmtap' && whose) whose.bytes += bytes.length - 16;
     if (service === 'http') {
       // Answers are small and come one at a time: each begins a chunk of its own.
-      if (Buffer.from(bytes.subarray(0, 7)).toString('latin1') === 'HTTP/1.') roleMessages++;
+      if (Buffer.from(bytes.subarray(0, 7)).toString('latin1') !== 'HTTP/1.') return;
+      if (whose) whose.roleMessages++;
+      else sharedRoleMessages++;
       return;
     }
     if (transport === 'udp') capture?.udp(from, to, bytes);
@@ -154,7 +170,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   };
   const vaults = { A: await vault('A'), B: await vault('B'), escrow: await vault('escrow') };
 
-  const fleet = makeFleet(options.devices, seed, PROFILES.A);
+  const fleet = makeFleet(options.devices, options.alternatives, seed, PROFILES.A);
   const owner = await createOwner({
     edge: edges.owner,
     name: 'owner',
@@ -288,6 +304,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
 
   const devices: LabDevice[] = [];
   const start = async (made: MadeDevice, n: number): Promise<void> => {
+    byAddress.set(deviceAddress(n), traffic[made.alternative]);
     const device = await createLabDevice({
       edge: edge(made.name, deviceAddress(n)),
       made,
@@ -298,7 +315,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       observe: (event) => {
         if (event.type === 'plainNas') twin(n, 'downlink', event.bytes);
         else {
-          if (event.type === 'sms') air.sms++;
+          if (event.type === 'sms') traffic[made.alternative].sms++;
           options.observe?.(made.name, event);
         }
       },
@@ -311,22 +328,38 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   store.put('state', 'made');
 
   // The engine's side: the owner's fleet server.
-  const clients = {
-    owner: createOwnerClient(edges.owner, owner.endpoint),
-    A: createOperatorClient(edges.owner, operators.A.endpoints.api),
-    B: createOperatorClient(edges.owner, operators.B.endpoints.api),
+  const clientsAt = (own: Edge): Parties & { operators: Record<'A' | 'B', OperatorClient> } => {
+    const clients = {
+      owner: createOwnerClient(own, owner.endpoint),
+      operators: {
+        A: createOperatorClient(own, operators.A.endpoints.api),
+        B: createOperatorClient(own, operators.B.endpoints.api),
+      },
+    };
+    closing.push(() =>
+      [clients.owner, clients.operators.A, clients.operators.B].forEach((each) => each.close()),
+    );
+    return clients;
   };
-  closing.push(() => Object.values(clients).forEach((client) => client.close()));
+  const clients = clientsAt(edges.owner);
+  const parties = new Map(
+    options.alternatives.map((alternative, i) => {
+      const address = `10.0.1.${i + 1}`;
+      byAddress.set(address, traffic[alternative]);
+      return [alternative, clientsAt(edge(`fleet server ${alternative}`, address))];
+    }),
+  );
   closing.push(() => Promise.all(devices.map((device) => device.close())));
 
   return {
     clock,
     owner: clients.owner,
-    operators: { A: clients.A, B: clients.B },
+    operators: clients.operators,
+    parties: (alternative) => parties.get(alternative)!,
     devices,
-    air,
+    traffic,
     wrong,
-    roleMessages: () => roleMessages,
+    sharedRoleMessages: () => sharedRoleMessages,
     lost: () => wires.lost,
     setFaults(on) {
       if (active === on) return;

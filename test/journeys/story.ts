@@ -32,6 +32,7 @@ export async function begin(devices: number, options: Partial<KiListOptions> = {
   const errors: unknown[] = [];
   const world = await createWorld({
     devices,
+    alternatives: ['3b'],
     seed: 3,
     faults,
     store: noStore(),
@@ -79,11 +80,11 @@ export async function begin(devices: number, options: Partial<KiListOptions> = {
       const change = (++count).toString(16).padStart(16, '0');
       const [order] = await ask(world.owner.order([{ change, device, to, alternative: '3b' }]));
       progress = [];
-      const before = world.air.sms;
+      const before = world.traffic['3b'].sms;
       store.enqueue([{ change, device, alternative: '3b', from, to, data: { order: order! } }], clock.now());
       engine.wake();
       await world.run(() => store.state(change)!.state !== 'live');
-      story.sms = world.air.sms - before;
+      story.sms = world.traffic['3b'].sms - before;
       return {
         state: store.state(change)!.state,
         why: progress.find(({ outcome }) => outcome === 'back')?.why,

@@ -145,10 +145,10 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
         if (reached === 'foreign-card')
           return { go: 'back', why: 'the device answers with the ICCID of another card' };
         if (reached === 'refused') return { go: 'back', why: 'the card refuses to be read' };
-        if (reached === undefined && change.data.reaching === true) {
-          return { go: 'wait', until: clock.now() + HOUR };
-        }
-        return undefined;
+        if (reached === 'done' || change.data.reachedAt === undefined) return undefined;
+        const next = at(change.data, 'reachedAt') + ASK_AGAIN;
+        if (reached === 'unproven' && clock.now() >= next) return undefined;
+        return { go: 'wait', until: Math.max(next, clock.now() + HOUR) };
       },
       async (open) => {
         const decisions = new Decisions(open);
@@ -166,7 +166,7 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
             change,
             isRefused(answer)
               ? refusedOutcome(answer)
-              : { go: 'wait', until: clock.now() + HOUR, data: { reaching: true } },
+              : { go: 'wait', until: clock.now() + HOUR, data: { reachedAt: clock.now() } },
           );
         });
         for (const change of decisions.open()) {

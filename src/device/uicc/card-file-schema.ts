@@ -60,6 +60,29 @@ const usim = z.strictObject({
   accessClasses: whole(0, 0xffff).optional(),
 });
 
+/** What a list and a fall-back application remember of switches. */
+const progress = {
+  change: text(/^[0-9a-fA-F]{16}$/, '16 hexadecimal digits').optional(),
+  last: z
+    .enum(['none', 'committed', 'timeOut', 'rejected', 'cancelled'], {
+      error: 'none, committed, timeOut, rejected or cancelled',
+    })
+    .optional(),
+  report: number.optional(),
+  /** a switch that waits for its delay: its command data */
+  armed: bytes.optional(),
+  trial: z
+    .strictObject({
+      command: bytes,
+      from: whole(0, 254),
+      secondsLeft: whole(0, 0xffffffff),
+      rejections: whole(0, 255),
+      saved: z.record(path, bytes),
+      savedSqn: sqnArray,
+    })
+    .optional(),
+};
+
 const schema = z.strictObject({
   format: z.literal(CARD_FORMAT, { error: `"${CARD_FORMAT}"` }),
   // E.118 ends at 19 digits, the last of them the check digit; cards of 20 have it too, 18 are without it.
@@ -112,27 +135,11 @@ const schema = z.strictObject({
         .min(1, { error: 'at least one pair' })
         .max(255, { error: 'at most 255 pairs' }),
       next: whole(1, 255),
-      change: text(/^[0-9a-fA-F]{16}$/, '16 hexadecimal digits').optional(),
-      last: z
-        .enum(['none', 'committed', 'timeOut', 'rejected', 'cancelled'], {
-          error: 'none, committed, timeOut, rejected or cancelled',
-        })
-        .optional(),
-      report: number.optional(),
-      /** a switch that waits for its delay: its command data */
-      armed: bytes.optional(),
-      trial: z
-        .strictObject({
-          command: bytes,
-          from: whole(0, 254),
-          secondsLeft: whole(0, 0xffffffff),
-          rejections: whole(0, 255),
-          saved: z.record(path, bytes),
-          savedSqn: sqnArray,
-        })
-        .optional(),
+      ...progress,
     })
     .optional(),
+  /** the fall-back application of alternative 3a: it is there */
+  fallback: z.strictObject(progress).optional(),
   /** contents that differ from those of a card just issued, by path */
   files: z.record(path, bytes).optional(),
   deactivated: z.array(path).optional(),

@@ -16,9 +16,10 @@ import {
 const byPath = (files: Iterable<readonly [number, Uint8Array]>): Record<string, string> =>
   Object.fromEntries([...files].map(([place, content]) => [pathOf(FILES[place]!), toHex(content)]));
 
-function listFile(list: KeyList, indLength: number): NonNullable<CardFile['keyList']> {
-  const { trial } = list;
-  return {
+function listFile(list: KeyList, indLength: number): Pick<CardFile, 'keyList' | 'fallback'> {
+  const remembered = progressOf(list, indLength);
+  if (list.pairs.length === 0) return { fallback: remembered };
+  const keyList = {
     pairs: list.pairs.map(({ index, state, keys, counter }) => ({
       index,
       state,
@@ -26,6 +27,14 @@ function listFile(list: KeyList, indLength: number): NonNullable<CardFile['keyLi
       ...(counter > 0 && { counter }),
     })),
     next: list.next,
+  };
+  return { keyList: { ...keyList, ...remembered } };
+}
+
+/** What the application remembers of switches. */
+function progressOf(list: KeyList, indLength: number): NonNullable<CardFile['fallback']> {
+  const { trial } = list;
+  return {
     ...(list.change.some((byte) => byte !== 0) && { change: toHex(list.change) }),
     ...(list.last !== 'none' && { last: list.last satisfies KeyListOutcome }),
     ...(list.report !== undefined && { report: list.report }),
@@ -100,7 +109,7 @@ export function fileOf(state: CardState): CardFile {
         })),
       },
     }),
-    ...(list && { keyList: listFile(list, usim.scheme.indLength) }),
+    ...(list && listFile(list, usim.scheme.indLength)),
     ...(changed.length > 0 && { files: byPath(changed) }),
     ...(state.deactivated.length > 0 && {
       deactivated: state.deactivated.map((place) => pathOf(FILES[place]!)),

@@ -176,48 +176,65 @@ function listOf(file: NonNullable<CardFile['keyList']>, usim: CardFile['usim']):
   if (file.next > pairs.length || file.next <= current) {
     throw new FieldError('keyList.next', String(file.next), `${current + 1} to ${pairs.length}`);
   }
-  if (file.armed !== undefined && file.trial) {
-    throw new FieldError('keyList.armed', 'present', 'none while a trial runs');
-  }
-  const list: KeyList = {
-    pairs,
-    current,
-    next: file.next,
-    change: file.change === undefined ? new Uint8Array(8) : fromHex(file.change),
-    last: file.last ?? 'none',
-    ...(file.report !== undefined && { report: file.report }),
-  };
-  if (file.armed !== undefined)
-    return { ...list, armed: { command: commandOf(file.armed, 'keyList.armed') } };
+  const list: KeyList = { pairs, current, next: file.next, ...progressOf(file, 'keyList') };
   const saved = pairs.filter((pair) => pair.state === 'saved');
-  if (!file.trial) {
+  const { trial } = list;
+  if (!trial) {
     if (saved.length > 0) throw new FieldError('keyList.trial', 'absent', 'present beside a saved pair');
     return list;
   }
-  const { trial } = file;
   if (saved.length !== 1 || saved[0]!.index !== trial.from) {
     throw new FieldError('keyList.trial.from', String(trial.from), 'the one pair that is saved');
   }
-  const switched = commandOf(trial.command, 'keyList.trial.command');
-  if (switched.index !== current) {
-    throw new FieldError('keyList.trial.command', `index ${switched.index}`, `the current pair, ${current}`);
+  if (trial.command.index !== current) {
+    throw new FieldError(
+      'keyList.trial.command',
+      `index ${trial.command.index}`,
+      `the current pair, ${current}`,
+    );
+  }
+  return list;
+}
+
+/** The fall-back application: a list without pairs, whose commands have index 0. */
+function fallbackOf(file: NonNullable<CardFile['fallback']>): KeyList {
+  const list: KeyList = { pairs: [], current: 0, next: 0, ...progressOf(file, 'fallback') };
+  const { command } = list.armed ?? list.trial ?? {};
+  if ((command?.index ?? 0) !== 0 || (list.trial?.from ?? 0) !== 0) {
+    throw new FieldError('fallback.trial', 'an index of a list', 'index 0');
+  }
+  return list;
+}
+
+/** What an application remembers of switches. @param place where it stands in the file */
+function progressOf(
+  file: NonNullable<CardFile['fallback']>,
+  place: 'keyList' | 'fallback',
+): Omit<KeyList, 'pairs' | 'current' | 'next'> {
+  const { armed, trial } = file;
+  if (armed !== undefined && trial) {
+    throw new FieldError(`${place}.armed`, 'present', 'none while a trial runs');
   }
   return {
-    ...list,
-    trial: {
-      command: switched,
-      from: trial.from,
-      secondsLeft: trial.secondsLeft,
-      rejections: trial.rejections,
-      saved: savedOf(trial.saved),
-      savedSqn: sqnOf(trial.savedSqn, 'keyList.trial.savedSqn'),
-    },
+    change: file.change === undefined ? new Uint8Array(8) : fromHex(file.change),
+    last: file.last ?? 'none',
+    ...(file.report !== undefined && { report: file.report }),
+    ...(armed !== undefined && { armed: { command: commandOf(armed, `${place}.armed`) } }),
+    ...(trial && {
+      trial: {
+        command: commandOf(trial.command, `${place}.trial.command`),
+        from: trial.from,
+        secondsLeft: trial.secondsLeft,
+        rejections: trial.rejections,
+        saved: savedOf(trial.saved, `${place}.trial.saved`),
+        savedSqn: sqnOf(trial.savedSqn, `${place}.trial.savedSqn`),
+      },
+    }),
   };
 }
 
 /** What a trial falls back to: every file that a switch writes, and no other. */
-function savedOf(files: Record<string, string>): [number, Uint8Array][] {
-  const field = 'keyList.trial.saved';
+function savedOf(files: Record<string, string>, field: string): [number, Uint8Array][] {
   const found = new Map(contentsAt(files, field));
   for (const place of SUBSCRIPTION_FILES) {
     if (!found.has(place)) {
@@ -310,10 +327,13 @@ export function stateOf(file: CardFile): CardState {
   const contents = file.files ? withFiles(issued, contentsAt(file.files, 'files')) : issued;
   agree(file, contents);
   const { sqn = { indLength: SQN_DEFAULT.indLength, ...newSqnArray(SQN_DEFAULT) } } = usim;
-  const { trial } = file.keyList ?? {};
+  if (file.keyList && file.fallback) {
+    throw new FieldError('fallback', 'present', 'none beside a key list');
+  }
+  const { trial } = file.keyList ?? file.fallback ?? {};
   if (trial && trial.savedSqn.indLength !== sqn.indLength) {
     throw new FieldError(
-      'keyList.trial.savedSqn.indLength',
+      `${file.keyList ? 'keyList' : 'fallback'}.trial.savedSqn.indLength`,
       String(trial.savedSqn.indLength),
       `${sqn.indLength}, that of usim.sqn`,
     );
@@ -334,5 +354,6 @@ export function stateOf(file: CardFile): CardState {
     },
     keySets,
     ...(file.keyList && { list: listOf(file.keyList, usim) }),
+    ...(file.fallback && { list: fallbackOf(file.fallback) }),
   };
 }

@@ -6,10 +6,11 @@
  * saved before it runs, so that a power cut costs at most one, and a reboot loop ends the trial. A terminal that
  * does not do the reset it is asked for is asked again and again, and the trial runs out meanwhile.
  */
-import { newSqnArray } from '../../standards/aka/index.ts';
+import { newSqnArray, type SqnArray } from '../../standards/aka/index.ts';
 import { FieldError, equal } from '../../standards/bytes/index.ts';
 import {
   COMMIT_ON_AKA,
+  FALLBACK_TAR,
   KEY_LIST_CLA,
   KEY_LIST_INS,
   KEY_LIST_KEY_SET,
@@ -26,6 +27,8 @@ import {
   type KeyListOutcome,
   type KeyListState,
   type KeyListSwitch,
+  type OtaAlgorithm,
+  type OtaKeys,
 } from '../../standards/ota/index.ts';
 import { DCS_CARD, encodeTpdu, international } from '../../standards/sms/index.ts';
 import {
@@ -132,11 +135,22 @@ const sameSwitch = (one: KeyListSwitch, other: KeyListSwitch): boolean =>
 
 /** Whether the change that ended last was this one, as far as the card still knows. */
 function ended(session: Session, list: KeyList, command: KeyListSwitch): boolean {
+  const stands = list.last !== 'committed' || equal(imsiContent(session.state), EF_IMSI.encode(command.imsi));
+  if (list.pairs.length === 0) return command.index === 0 && stands;
   const last = list.next - 1;
   // Cancelled before it was tried: its index is still to come.
   if (list.last === 'cancelled' && pairAt(list, last).state !== 'burnt') return command.index > last;
   if (command.index !== last) return false;
-  return list.last !== 'committed' || equal(imsiContent(session.state), EF_IMSI.encode(command.imsi));
+  return stands;
+}
+
+const unlessZero = (index: number): Answer | undefined =>
+  index === 0 ? undefined : refuse(KEY_LIST_SW.indexNotUsable);
+
+function unlessUsable(list: KeyList, index: number): Answer | undefined {
+  if (list.next >= list.pairs.length) return refuse(KEY_LIST_SW.exhausted);
+  const usable = index >= list.next && index < list.pairs.length && pairAt(list, index).state === 'unused';
+  return usable ? undefined : refuse(KEY_LIST_SW.indexNotUsable);
 }
 
 /** SWITCH: checked whole, then it waits for its delay. */
@@ -153,11 +167,8 @@ function arm(session: Session, list: KeyList, command: KeyListSwitch): Answer {
   if (!session.toolkit.has('refresh') || session.resetPause !== undefined) {
     return refuse(KEY_LIST_SW.conditions);
   }
-  if (list.next >= list.pairs.length) return refuse(KEY_LIST_SW.exhausted);
-  if (command.index < list.next || command.index >= list.pairs.length) {
-    return refuse(KEY_LIST_SW.indexNotUsable);
-  }
-  if (pairAt(list, command.index).state !== 'unused') return refuse(KEY_LIST_SW.indexNotUsable);
+  const refusal = list.pairs.length === 0 ? unlessZero(command.index) : unlessUsable(list, command.index);
+  if (refusal) return refusal;
   // What no file can hold is found out now, not when the answer is long gone.
   subscriptionFiles(command);
   put(session, { armed: { command: { ...command, change: command.change.slice() } } });
@@ -218,10 +229,15 @@ function resetOverdue(session: Session, list: KeyList): void {
   askForReset(session);
 }
 
+/** Ki and OPc of a pair, with the SQN that goes with them. */
+function useKeys(session: Session, { keys }: Pair, sqn: SqnArray): void {
+  const { state } = session;
+  session.state = { ...state, usim: { ...state.usim, k: keys!.k, opc: keys!.opc, sqn } };
+}
+
 /** The switch itself: files, keys and list change together. */
 function perform(session: Session, list: KeyList, command: KeyListSwitch): void {
   const { state } = session;
-  const { keys } = pairAt(list, command.index);
   const files = subscriptionFiles(command);
   const states = new Map<number, PairState>([
     [list.current, 'saved'],
@@ -239,12 +255,16 @@ function perform(session: Session, list: KeyList, command: KeyListSwitch): void 
   session.state = {
     ...state,
     contents: withFiles(state.contents, [...files, ...blanks()]),
-    usim: { ...state.usim, k: keys!.k, opc: keys!.opc, sqn: newSqnArray(state.usim.scheme) },
   };
+  if (list.pairs.length > 0) {
+    useKeys(session, pairAt(list, command.index), newSqnArray(state.usim.scheme));
+    put(session, {
+      pairs: withStates(list.pairs, states),
+      current: command.index,
+      next: command.index + 1,
+    });
+  }
   put(session, {
-    pairs: withStates(list.pairs, states),
-    current: command.index,
-    next: command.index + 1,
     armed: undefined,
     trial,
     change: command.change,
@@ -257,19 +277,17 @@ function perform(session: Session, list: KeyList, command: KeyListSwitch): void 
 /** Back to the saved pair, for good: the tried one is burnt. */
 function fallBack(session: Session, list: KeyList, trial: Trial, outcome: KeyListOutcome): void {
   const { state } = session;
-  const { keys } = pairAt(list, trial.from);
-  session.state = {
-    ...state,
-    contents: withFiles(state.contents, [...trial.saved, ...blanks()]),
-    usim: { ...state.usim, k: keys!.k, opc: keys!.opc, sqn: trial.savedSqn },
-  };
-  const states = new Map<number, PairState>([
-    [list.current, 'burnt'],
-    [trial.from, 'current'],
-  ]);
+  session.state = { ...state, contents: withFiles(state.contents, [...trial.saved, ...blanks()]) };
+  // A card that kept its keys keeps its SQN: B has counted on with it.
+  if (list.pairs.length > 0) {
+    useKeys(session, pairAt(list, trial.from), trial.savedSqn);
+    const states = new Map<number, PairState>([
+      [list.current, 'burnt'],
+      [trial.from, 'current'],
+    ]);
+    put(session, { pairs: withStates(list.pairs, states), current: trial.from });
+  }
   put(session, {
-    pairs: withStates(list.pairs, states),
-    current: trial.from,
     trial: undefined,
     last: outcome,
     report: trial.command.reportTo,
@@ -411,6 +429,19 @@ export function located(session: Session, status: number): void {
   if (list.report !== undefined) sendReport(session);
 }
 
+/** Key set 1, under which the card reports: the pair's, or the card's own. */
+function reportKeys(
+  { state }: Session,
+  list: KeyList,
+): { keys: OtaKeys; counter: number; algorithm: OtaAlgorithm } | undefined {
+  if (list.pairs.length > 0) {
+    const { keys, counter } = pairAt(list, list.current);
+    return { keys: keys!, counter, algorithm: 'aes' };
+  }
+  const set = state.keySets.find(({ number }) => number === KEY_LIST_KEY_SET);
+  return set && { keys: set, counter: set.counter, algorithm: set.algorithm };
+}
+
 /**
  * Tells the gateway, under the keys of the pair in use, where the card stands: a command packet to the list
  * application's own TAR with KeyListStatus as data. Again and again until the terminal has sent it.
@@ -421,8 +452,10 @@ function sendReport(session: Session): void {
   if (list?.report === undefined || !toolkit.has('sendShortMessage')) return;
   toolkit.clearAlarm(REPORT);
   toolkit.withdraw((job) => job.command.type === 'sendShortMessage');
-  const { keys, counter } = pairAt(list, list.current);
-  const set = keyByte(KEY_LIST_KEY_SET, 'aes');
+  const set1 = reportKeys(session, list);
+  if (!set1) return;
+  const { keys, counter, algorithm } = set1;
+  const set = keyByte(KEY_LIST_KEY_SET, algorithm);
   const packet = encodeCommandPacket(
     {
       security: {
@@ -436,11 +469,11 @@ function sendReport(session: Session): void {
       },
       kic: set,
       kid: set,
-      tar: KEY_LIST_TAR,
+      tar: list.pairs.length > 0 ? KEY_LIST_TAR : FALLBACK_TAR,
       counter,
       data: statusOf(list),
     },
-    keys!,
+    keys,
   );
   const [userData] = encodePacketSms('command', packet);
   const tpdu = encodeTpdu({

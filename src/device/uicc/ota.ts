@@ -5,6 +5,7 @@
  */
 import { FieldError, concat, equal, toHex } from '../../standards/bytes/index.ts';
 import {
+  FALLBACK_TAR,
   KEY_LIST_KEY_SET,
   KEY_LIST_TAR,
   RESPONSE_STATUS,
@@ -37,7 +38,7 @@ import { securityDomainCommand } from './put-key.ts';
 import { runScript } from './remote.ts';
 import { done, refuse, type Answer } from './answer.ts';
 import type { Session } from './session.ts';
-import { pairAt, type KeySet } from './state.ts';
+import { pairAt, pairsOf, type KeySet } from './state.ts';
 
 /** Bytes of user data that a card may answer by deliver report (TS 31.111 §7.1.1.2). */
 const REPORT_ROOM = 128;
@@ -47,12 +48,12 @@ export const newReassembly = (): Reassembly => new Reassembly(4);
 
 /** The key set of a number: the list's pair is set 1. */
 function keySet(session: Session, number: number): KeySet | undefined {
-  const { list, keySets } = session.state;
+  const list = pairsOf(session.state);
   if (list && number === KEY_LIST_KEY_SET) {
     const { keys, counter } = pairAt(list, list.current);
     return { number, algorithm: 'aes', kic: keys!.kic, kid: keys!.kid, counter };
   }
-  return keySets.find((set) => set.number === number);
+  return session.state.keySets.find((set) => set.number === number);
 }
 
 /** The set that proves a packet: KID's. */
@@ -75,8 +76,8 @@ function keysOf(session: Session, header: CommandHeader): OtaKeys | undefined {
 
 function storeCounter(session: Session, number: number, counter: number): void {
   const { state } = session;
-  if (state.list && number === KEY_LIST_KEY_SET) {
-    const { list } = state;
+  const list = pairsOf(state);
+  if (list && number === KEY_LIST_KEY_SET) {
     const pairs = list.pairs.with(list.current, { ...pairAt(list, list.current), counter });
     session.state = { ...state, list: { ...list, pairs } };
     return;
@@ -183,7 +184,8 @@ function execute(session: Session, received: ReceivedCommand): { status: number;
   const number = keySetOf(header.kid);
   storeCounter(session, number, counter);
   const { tar } = header;
-  if (equal(tar, KEY_LIST_TAR) && session.state.list) {
+  const { list } = session.state;
+  if (list && equal(tar, pairsOf(session.state) ? KEY_LIST_TAR : FALLBACK_TAR)) {
     const run = (apdu: Uint8Array): Answer => listCommand(session, number, apdu);
     return { status, data: runScript(session, data, 'mf', run, listOutgoing) };
   }

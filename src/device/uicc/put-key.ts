@@ -9,7 +9,7 @@ import { KEY_LIST_KEY_SET, keyLengths } from '../../standards/ota/index.ts';
 import { SW, decodeCommand } from '../../standards/uicc/index.ts';
 import { done, refuse, type Answer } from './answer.ts';
 import type { Session } from './session.ts';
-import type { KeySet } from './state.ts';
+import { pairsOf, type KeySet } from './state.ts';
 
 const PUT_KEY = 0xd8;
 /** Key types of GlobalPlatform table 11-16. */
@@ -86,7 +86,7 @@ export function securityDomainCommand(session: Session, keySet: number, apdu: Ui
     if (set.tars && replaced && replaced !== set) return refuse(SW.conditions);
     if (number < 1 || number > 15 || first < 0 || first > 2) return refuse(SW.wrongP1P2);
     const taken = state.keySets.some((one) => one.number === number && one !== replaced);
-    if (taken || (state.list && number === KEY_LIST_KEY_SET)) return refuse(SW.conditions);
+    if (taken || (pairsOf(state) && number === KEY_LIST_KEY_SET)) return refuse(SW.conditions);
     const keys: Partial<Record<(typeof NAMES)[number], Uint8Array>> = {};
     const checks: Uint8Array[] = [];
     for (let id = first; reader.remaining > 0; id++) {

@@ -81,6 +81,7 @@ export interface Trial {
   savedSqn: SqnArray;
 }
 
+/** The list application of 3b; and without pairs the fall-back application of 3a, whose card keeps its keys. */
 export interface KeyList {
   pairs: readonly Pair[];
   /** index of the pair in use */
@@ -254,6 +255,10 @@ export function subscriptionOf(
 const IMSI = placeOf(uicc.EF_IMSI);
 /** Content of EF.IMSI: 9 bytes. */
 export const imsiContent = ({ contents }: CardState): Uint8Array => contents[IMSI]!;
+
+/** The key list of 3b, whose pair in use has key set 1; undefined in a card of 3a. */
+export const pairsOf = ({ list }: CardState): KeyList | undefined =>
+  list && list.pairs.length > 0 ? list : undefined;
 
 /** The pair of an index. */
 export function pairAt(list: KeyList, index: number): Pair {

@@ -289,8 +289,8 @@ export function encodeKeyListStatus(status: KeyListStatus): Uint8Array {
   out.u8(TAG.change).lv(expectChange(status.change), 'change');
   out.u8(TAG.index).lv(Uint8Array.of(whole('index', status.index, 0, 254)), 'index');
   out.u8(TAG.state).lv(Uint8Array.of(STATES.indexOf(status.state)), 'state');
-  out.u8(TAG.next).lv(Uint8Array.of(whole('next', status.next, 1, 255)), 'next');
-  out.u8(TAG.pairs).lv(Uint8Array.of(whole('pairs', status.pairs, 1, 255)), 'pairs');
+  out.u8(TAG.next).lv(Uint8Array.of(whole('next', status.next, 0, 255)), 'next');
+  out.u8(TAG.pairs).lv(Uint8Array.of(whole('pairs', status.pairs, 0, 255)), 'pairs');
   out.u8(TAG.last).lv(Uint8Array.of(OUTCOMES.indexOf(status.last)), 'last');
   return out.done();
 }
