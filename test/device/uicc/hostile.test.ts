@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { fromHex } from '../../../src/standards/bytes/index.ts';
 import { encodeKeyListSwitch } from '../../../src/standards/ota/index.ts';
 import * as uicc from '../../../src/standards/uicc/index.ts';
-import { surviveHostile } from '../../standards/uicc/hostile.ts';
+import { surviveHostile } from '../../standards/hostile.ts';
 import { FULL, freshCard, gatewayOf } from './terminal.ts';
 
 const command = (cla: number, ins: number, p1: number, p2: number, data: Uint8Array): Uint8Array =>

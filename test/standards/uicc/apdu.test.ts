@@ -23,7 +23,7 @@ import {
   transceiveAsync,
   type CommandApdu,
 } from '../../../src/standards/uicc/index.ts';
-import { surviveHostile } from './hostile.ts';
+import { surviveHostile } from '../hostile.ts';
 
 const cases: [string, string, CommandApdu][] = [
   ['case 1', '00a40000', { cla: 0, ins: 0xa4, p1: 0, p2: 0 }],

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { fromHex, toHex } from '../../../src/standards/bytes/index.ts';
 import * as uicc from '../../../src/standards/uicc/index.ts';
-import { surviveHostile } from './hostile.ts';
+import { surviveHostile } from '../hostile.ts';
 
 const blank = (length: number): string => 'ff'.repeat(length);
 const international = uicc.international;

@@ -22,7 +22,7 @@ import {
   type Fcp,
   type SecurityAttributes,
 } from '../../../src/standards/uicc/index.ts';
-import { surviveHostile } from './hostile.ts';
+import { surviveHostile } from '../hostile.ts';
 
 test('BER-TLV: tags of one to three bytes, lengths in their shortest form', () => {
   assert.equal(toHex(encodeBerTlv(0x5f2d, fromHex('656e'))), '5f2d02656e');

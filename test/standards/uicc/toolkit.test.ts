@@ -22,7 +22,7 @@ import {
   type ProactiveCommand,
   type TerminalResponse,
 } from '../../../src/standards/uicc/index.ts';
-import { surviveHostile } from './hostile.ts';
+import { surviveHostile } from '../hostile.ts';
 
 /** Layout as the sequences of TS 31.124 and TS 102 384 have it: details, devices, then the command's own. */
 const commands: [string, ProactiveCommand][] = [
