@@ -1,5 +1,6 @@
 /** A home network of the test's making: HSS, SMSC and SCEF in one Diameter node, which does as the test says. */
 import type { TestContext } from 'node:test';
+import type { Clock } from '../../../src/edge/index.ts';
 import { realEdge } from '../../../src/edge/real.ts';
 import { authenticationVector, deriveKasme, verifyAuts } from '../../../src/standards/aka/index.ts';
 import { toHex } from '../../../src/standards/bytes/index.ts';
@@ -168,6 +169,36 @@ export interface Stage {
   ue(imsi?: string): Promise<ScriptedUe>;
   /** waits until something is so */
   until(what: string, condition: () => boolean): Promise<void>;
+}
+
+/**
+ * A real clock on which the long timers, of a minute and more, wait until they are told that time has passed.
+ * Retransmissions go on in real time, so that a slow machine does not lose an answer to a timer made short.
+ */
+export function patientClock(): { clock: Clock; pass(milliseconds: number): void } {
+  const { clock } = realEdge;
+  let passed = 0;
+  const long = new Set<{ at: number; run: () => void }>();
+  const now = (): number => clock.now() + passed;
+  return {
+    clock: {
+      now,
+      hold: (work) => work,
+      after(milliseconds, run) {
+        if (milliseconds < 60_000) return clock.after(milliseconds, run);
+        const timer = { at: now() + milliseconds, run };
+        long.add(timer);
+        return { cancel: () => void long.delete(timer) };
+      },
+    },
+    pass(milliseconds) {
+      passed += milliseconds;
+      for (const timer of [...long].filter(({ at }) => at <= now())) {
+        long.delete(timer);
+        timer.run();
+      }
+    },
+  };
 }
 
 /** Home and visited network, and devices as wanted. */
