@@ -143,7 +143,6 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   };
   if (lateUntil !== undefined && lateUntil > clock.now()) late(lateUntil);
   const observe = (progress: Progress): void => {
-    if (process.env.DBG)
       console.error(
         at(),
         progress.device,
