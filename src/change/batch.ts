@@ -152,6 +152,10 @@ export function heardOver({ facts, data, to }: Change, operator: string): number
 export const proofOf = ({ facts }: Change, command: string, operator: string): Json | undefined =>
   facts[`proof ${command} ${operator}`];
 
+/** The status word, in hexadecimal, with which a card refused a command: 6985, conditions not satisfied. */
+export const refusedWith = ({ facts }: Change, command: string, operator: string): Json | undefined =>
+  facts[`sw ${command} ${operator}`] ?? undefined;
+
 /** B allocates the new subscription; the same in every alternative. */
 export async function reserve(changes: readonly Change[], to: Side): Promise<Outcome[]> {
   const answers = await perOperator<Reserved | Refused>(changes, to, (b, group) =>

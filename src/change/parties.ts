@@ -21,7 +21,13 @@ function ofOperator(name: string, event: FeedEvent): Signal | undefined {
     case 'registered':
       return { of, facts: { [`registered ${name}`]: event.at } };
     case 'proof':
-      return { of, facts: { [`proof ${String(event.command)} ${name}`]: String(event.result) } };
+      return {
+        of,
+        facts: {
+          [`proof ${String(event.command)} ${name}`]: String(event.result),
+          [`sw ${String(event.command)} ${name}`]: typeof event.sw === 'string' ? event.sw : null,
+        },
+      };
     case 'report':
       return { of, facts: { report: String(event.last), reportAt: event.at } };
     default:

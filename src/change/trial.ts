@@ -15,6 +15,7 @@ import {
   perOperator,
   proofOf,
   refusedOutcome,
+  refusedWith,
   text,
   type Side,
 } from './batch.ts';
@@ -36,6 +37,8 @@ export interface TrialOptions {
 
 /** A sleeping device may take days to hear its SWITCH. */
 const DELIVERY = 30 * DAY;
+/** Conditions not satisfied: the card's answer where no switch is to be ended. */
+const NO_TRIAL = '6985';
 /** After this a device that was committed to and never answered is looked for at A. */
 const CONFIRMATION = 60 * DAY;
 /** After this a device that is heard nowhere needs a visit. */
@@ -160,7 +163,7 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
     const { data, facts, from: source, to: target } = change;
     if (proofOf(change, 'commit', target) === 'done') return true;
     // Under B's keys the card says that it is on no trial: then it ended in favour of B.
-    if (proofOf(change, 'cancel', target) === 'refused') return true;
+    if (refusedWith(change, 'cancel', target) === NO_TRIAL) return true;
     return (
       commitOnAka &&
       data.sent === true &&
@@ -168,10 +171,14 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
     );
   };
 
-  /** The card answered to A's CANCEL, whatever it said, or refused its SWITCH: it listens to A and to nobody else. */
+  /** The card called the switch off for A, or says that there is none, or refused its SWITCH: it is A's alone. */
   const atA = (change: Change): boolean => {
     const cancel = proofOf(change, 'cancel', change.from);
-    return cancel === 'done' || cancel === 'refused' || proofOf(change, 'switch', change.from) === 'refused';
+    return (
+      cancel === 'done' ||
+      refusedWith(change, 'cancel', change.from) === NO_TRIAL ||
+      proofOf(change, 'switch', change.from) === 'refused'
+    );
   };
 
   const rollBack: TrialSteps['rollBack'] = (changes, end) =>
@@ -185,7 +192,7 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
         if (change.overdue) return { go: 'end', state: 'awaitingVisit' };
         if (data.stopped !== true) return undefined;
         const next = at(data, 'stoppedAt') + ASK_AGAIN;
-        const again = proofOf(change, 'cancel', change.from) === 'unproven' && clock.now() >= next;
+        const again = proofOf(change, 'cancel', change.from) !== undefined && clock.now() >= next;
         return again ? undefined : { go: 'wait', until: Math.max(next, clock.now() + HOUR) };
       },
       async (open) => {

@@ -143,14 +143,7 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   };
   if (lateUntil !== undefined && lateUntil > clock.now()) late(lateUntil);
   const observe = (progress: Progress): void => {
-      console.error(
-        at(),
-        progress.device,
-        progress.step,
-        progress.outcome,
-        progress.why ?? '',
-        progress.next,
-      );
+    console.error(at(), progress.device, progress.step, progress.outcome, progress.why ?? '', progress.next);
     if (progress.why !== undefined && (progress.outcome === 'back' || !reasons.has(progress.device))) {
       reasons.set(progress.device, progress.why);
     }

@@ -47,6 +47,8 @@ const WAY_BACK = 60 * DAY;
 /** How long B tries to take a card over; afterwards the change is done, and A's keys are known to be good still. */
 const TAKE_OVER = 14 * DAY;
 const ASK_AGAIN = 6 * HOUR;
+/** How long B's HSS may be silent before anything was sent. */
+const SILENCE = DAY;
 /** A change that must wait for its wave looks again so often. */
 const WAVE_PAUSE = MINUTE;
 
@@ -158,6 +160,11 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
           decisions.keep(some, await perOperator(some, to, (b, group) => b.probe(imsis(group))));
         };
         await probe();
+        // A network that is silent for a day is not one to move to; a device may sleep for longer.
+        for (const change of open.filter((each) => !decisions.open().includes(each))) {
+          if (clock.now() < change.since + SILENCE || change.data.transferred === true) continue;
+          decisions.decide(change, { go: 'back', why: 'the HSS of the new operator does not answer' });
+        }
         const distant = decisions.open().filter((change) => proofOf(change, 'reach', change.from) !== 'done');
         const reaching = await perOperator(distant, from, (a, group) => a.reach(ordersOf(group)));
         distant.forEach((change, i) => {

@@ -229,7 +229,7 @@ export function decodeKeyListSwitch(data: Uint8Array): KeyListSwitch {
 export interface KeyListEnd {
   /** 8 bytes */
   change: Uint8Array;
-  /** 1–254 */
+  /** 0–254, as in the SWITCH */
   index: number;
 }
 
@@ -254,7 +254,7 @@ export function decodeKeyListEnd(data: Uint8Array): KeyListEnd {
   }
   const end = { change, index: number(index, 1, 'index') };
   if (change.length !== 8) throw new DecodeError('change', `${change.length} bytes`, '8 bytes');
-  if (end.index < 1 || end.index > 254) throw new DecodeError('index', String(end.index), '1 to 254');
+  if (end.index > 254) throw new DecodeError('index', String(end.index), '0 to 254');
   return end;
 }
 
