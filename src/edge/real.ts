@@ -27,6 +27,11 @@ export function bindError(error: unknown, at: Endpoint): Error {
       `port ${at.port} on ${at.host} is in use; free it or choose another (0: the system picks)`,
     );
   }
+  if (code === 'EMFILE' || code === 'ENFILE') {
+    return new Error(
+      `no more files may be open at once (${code}): raise the limit (ulimit -n), or ask for less`,
+    );
+  }
   return new Error(`cannot listen on ${at.host} port ${at.port}: ${code ?? String(error)}`);
 }
 

@@ -84,7 +84,23 @@ const METHODS: Record<LabAlternative, (options: { clock: Clock; parties: Parties
   '3b': createKiListMethod,
 };
 
-export async function runLab(options: LabOptions): Promise<{ result: LabResult; complete: boolean }> {
+export interface LabRun {
+  result: LabResult;
+  /** nothing is stranded, every change has ended, nothing was done twice */
+  complete: boolean;
+}
+
+export async function runLab(options: LabOptions): Promise<LabRun> {
+  const closing: (() => unknown)[] = [];
+  try {
+    return await run(options, closing);
+  } finally {
+    for (const close of closing.reverse()) await close();
+  }
+}
+
+/** @param closing what is to be closed at the end, or at a failure, the last first */
+async function run(options: LabOptions, closing: (() => unknown)[]): Promise<LabRun> {
   const began = performance.now();
   const { devices, seed, alternatives } = options;
   const kept = options.store ?? noStore();
@@ -99,6 +115,7 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
     ...(options.pcap === undefined ? {} : { pcap: options.pcap }),
     onError: (error) => errors.push(error),
   });
+  closing.push(() => world.close());
   const { clock, owner } = world;
   const start = clock.now();
   const at = (): number => (clock.now() - start) / 1000;
@@ -112,12 +129,14 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
         heard.set(String(event.device), { operator: String(event.operator), at: event.at });
     }
   });
+  closing.push(() => listening.close());
   const heardSince = (device: string, since: number): string | undefined => {
     const last = heard.get(device);
     return last && last.at >= since ? last.operator : undefined;
   };
 
   const store = openChangeStore(kept.engine);
+  closing.push(() => store.close());
   const fresh = !kept.resumed || store.counts().total === 0;
   if (fresh) {
     stage(`${devices} devices with a card of ${PROFILES.A.serviceProviderName} come on the air`);
@@ -143,7 +162,6 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
   };
   if (lateUntil !== undefined && lateUntil > clock.now()) late(lateUntil);
   const observe = (progress: Progress): void => {
-    console.error(at(), progress.device, progress.step, progress.outcome, progress.why ?? '', progress.next);
     if (progress.why !== undefined && (progress.outcome === 'back' || !reasons.has(progress.device))) {
       reasons.set(progress.device, progress.why);
     }
@@ -170,7 +188,9 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
     methods: alternatives.map((each) => METHODS[each]({ clock, parties: world.parties(each) })),
     observe,
   });
+  closing.push(() => engine.close());
   const following = followParties(parties, store, engine);
+  closing.push(() => following.close());
   if (options.faults.targetDown === 'always') world.setTargetDown(true);
   const earlier = kept.get<Sums>('sums');
   const atOrder = { traffic: structuredClone(world.traffic), shared: world.sharedRoleMessages() };
@@ -231,13 +251,8 @@ export async function runLab(options: LabOptions): Promise<{ result: LabResult; 
     switches: world.devices[i]!.switches,
   }));
   const { tally, effectsRepeated } = judge(outcomes, 'A', 'B');
-  following.close();
-  listening.close();
-  await engine.close();
   const { live } = store.counts();
   const inDoubt = store.inDoubt;
-  store.close();
-  await world.close();
   kept.put('state', 'finished');
   if (errors.length > 0) throw errors[0];
 

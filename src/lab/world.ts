@@ -95,7 +95,23 @@ export interface World {
   close(): Promise<void>;
 }
 
+/** Makes the world, or nothing: what was begun is ended if the rest cannot be. */
 export async function createWorld(options: WorldOptions): Promise<World> {
+  const closing: (() => unknown)[] = [];
+  let close: (() => Promise<void>) | undefined;
+  try {
+    return await makeWorld(options, closing, (end) => (close = end));
+  } catch (error) {
+    await close?.();
+    throw error;
+  }
+}
+
+async function makeWorld(
+  options: WorldOptions,
+  closing: (() => unknown)[],
+  closable: (close: () => Promise<void>) => void,
+): Promise<World> {
   const { seed, store, faults } = options;
   const clock = new VirtualClock(store.time ?? START, (to) => store.passing(to));
   // After a resume nothing is drawn that was drawn before.
@@ -130,7 +146,22 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     sockets: wires.of(address),
     random: draw(name),
   });
-  const closing: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    // Goodbyes wait for answers, and answers for time: let it pass until all are gone.
+    let closed = false;
+    const all = (async () => {
+      for (const end of closing.splice(0).reverse()) await end();
+    })().finally(() => {
+      closed = true;
+    });
+    await clock.run(
+      () => closed,
+      () => wires.inFlight(),
+    );
+    await all;
+    capture?.close();
+  };
+  closable(close);
   const random = seededRandom(seed, 'world');
 
   const edges = {
@@ -303,6 +334,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   closing.push(() => visited.close());
 
   const devices: LabDevice[] = [];
+  closing.push(() => Promise.all(devices.map((device) => device.close())));
   const start = async (made: MadeDevice, n: number): Promise<void> => {
     byAddress.set(deviceAddress(n), traffic[made.alternative]);
     const device = await createLabDevice({
@@ -349,7 +381,6 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       return [alternative, clientsAt(edge(`fleet server ${alternative}`, address))];
     }),
   );
-  closing.push(() => Promise.all(devices.map((device) => device.close())));
 
   return {
     clock,
@@ -372,20 +403,6 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     },
     setTargetDown: (down) => wires.freeze(hssSockets, down),
     run: (done) => clock.run(done, () => wires.inFlight()),
-    async close() {
-      // Goodbyes wait for answers, and answers for time: let it pass until all are gone.
-      let closed = false;
-      const all = (async () => {
-        for (const close of closing.reverse()) await close();
-      })().finally(() => {
-        closed = true;
-      });
-      await clock.run(
-        () => closed,
-        () => wires.inFlight(),
-      );
-      await all;
-      capture?.close();
-    },
+    close,
   };
 }
