@@ -1,7 +1,8 @@
 /** A device of the lab: its card in its modem, and the hand that pulls the plug. */
-import { createCard, type Card, type CardState, type CardStore } from '../device/uicc/index.ts';
+import { createCard, imsiContent, type Card, type CardStore } from '../device/uicc/index.ts';
 import { createModem, type CardReader, type Modem, type ModemEvent } from '../device/modem/index.ts';
 import type { Edge, Endpoint } from '../edge/index.ts';
+import { EF_IMSI } from '../standards/uicc/index.ts';
 import { CUTS, CUT_WITHIN, OFF } from './faults.ts';
 import type { MadeDevice } from './fleet.ts';
 import type { SeededRandom } from './random.ts';
@@ -23,8 +24,10 @@ export interface LabDevice {
   readonly endpoint: Endpoint;
   /** how often its card took another IMSI */
   readonly switches: number;
-  /** the card as it was last saved */
-  card(): CardState;
+  /** its card tries a new subscription before it keeps it */
+  readonly hasTrial: boolean;
+  /** the IMSI on its card now; undefined if EF.IMSI holds none */
+  imsi(): string | undefined;
   powerOn(): void;
   /** From now on the power goes twice, each time at a random command of the card or in one of its writes. */
   cutPower(random: SeededRandom): void;
@@ -102,7 +105,14 @@ export async function createLabDevice(options: LabDeviceOptions): Promise<LabDev
     get switches() {
       return store.switches;
     },
-    card: () => card.state,
+    hasTrial: made.class !== 'plain',
+    imsi() {
+      try {
+        return EF_IMSI.decode(imsiContent(card.state));
+      } catch {
+        return undefined;
+      }
+    },
     powerOn: () => void modem.powerOn(),
     cutPower(seeded) {
       random = seeded;

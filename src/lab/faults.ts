@@ -8,7 +8,7 @@ export const TRIAL_CAUSES = [2, 3, 6, 8, 11, 12, 13, 14, 15, 17, 22] as const;
 export interface Faults {
   /** B's HSS never answers: `always`, or for a day from the first delivery on */
   targetDown: 'never' | 'always' | 'late';
-  /** the visited network refuses every attach to B with this EMM cause */
+  /** the visited network refuses with this EMM cause every device whose card tries B */
   cause?: number;
   /** short messages get lost, come twice, overtake each other: on the air, and between SMSC and MME */
   loseSms: boolean;

@@ -13,7 +13,7 @@ import { PROFILES } from './operators.ts';
 import { seededRandom } from './random.ts';
 import { noStore, type LabStore } from './store.ts';
 import { judge, type Tally } from './verdict.ts';
-import { HEARTBEAT, createWorld, noTraffic, type Traffic } from './world.ts';
+import { HEARTBEAT, createWorld, noTraffic, type Traffic, type World } from './world.ts';
 
 export interface LabOptions {
   alternatives: readonly LabAlternative[];
@@ -24,6 +24,8 @@ export interface LabOptions {
   pcap?: string;
   /** where the world outlives this process; nowhere if not given */
   store?: LabStore;
+  /** called when every change has ended, before the devices are asked whether they are heard */
+  beforeVerdict?: (world: World) => void;
   tell: (line: LabLine) => void;
 }
 
@@ -132,7 +134,7 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
   closing.push(() => listening.close());
   const heardSince = (device: string, since: number): string | undefined => {
     const last = heard.get(device);
-    return last && last.at >= since ? last.operator : undefined;
+    return last && last.at > since ? last.operator : undefined;
   };
 
   const store = openChangeStore(kept.engine);
@@ -238,6 +240,7 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
 
   // The state machine's opinion is not asked: who is not heard now is stranded.
   stage('every change has ended; is every device heard?');
+  options.beforeVerdict?.(world);
   if (lateUntil !== undefined) await world.run(() => clock.now() > lateUntil!);
   const asked = clock.now();
   await world.run(

@@ -312,6 +312,7 @@ async function makeWorld(
     );
   };
   const deviceOfPort = new Map<number, number>();
+  const devices: LabDevice[] = [];
 
   const visited: Visited = await createVisited({
     edge: edges.visited,
@@ -325,16 +326,20 @@ async function makeWorld(
       const { hss, scef } = operators[name].endpoints;
       return [hss, smscs[name], scef].map((endpoint) => ({ realm: epcRealm(PROFILES[name].plmn), endpoint }));
     }),
-    rejectWith: (imsi) => (imsi.startsWith(PROFILES.B.plmn) ? faults.cause : undefined),
+    rejectWith: (imsi) =>
+      faults.cause !== undefined &&
+      imsi.startsWith(PROFILES.B.plmn) &&
+      devices.some((device) => device.hasTrial && device.imsi() === imsi)
+        ? faults.cause
+        : undefined,
     ...(badSms || faults.jam ? { disturb } : {}),
     observe: (event) => {
       if (event.type === 'plainNas') twin(deviceOfPort.get(event.device.port) ?? 0, 'uplink', event.bytes);
     },
   });
   closing.push(() => visited.close());
-
-  const devices: LabDevice[] = [];
   closing.push(() => Promise.all(devices.map((device) => device.close())));
+
   const start = async (made: MadeDevice, n: number): Promise<void> => {
     byAddress.set(deviceAddress(n), traffic[made.alternative]);
     const device = await createLabDevice({

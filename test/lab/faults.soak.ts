@@ -10,14 +10,15 @@ const FULL = process.env.REHOME_SOAK === 'full';
 const SEEDS = FULL ? 20 : 1;
 const DEVICES = FULL ? 100 : 20;
 
-for (const fault of ['none', ...FAULT_NAMES]) {
+const TOGETHER = 'lose-sms,duplicate-sms,reorder,cut-power,jam';
+for (const fault of ['none', ...FAULT_NAMES, TOGETHER]) {
   test(`${fault}: ${SEEDS} seeds of ${DEVICES} devices, none stranded, nothing done twice`, async () => {
     for (let seed = 100; seed < 100 + SEEDS; seed++) {
       const { result, complete } = await runLab({
-        alternatives: ['3b'],
+        alternatives: ['3a', '3b'],
         devices: DEVICES,
         seed,
-        faults: parseFaults(fault === 'none' ? [] : [fault]),
+        faults: parseFaults(fault === 'none' ? [] : fault.split(',')),
         tell: () => undefined,
       });
       assert.ok(complete, `seed ${seed}: ${JSON.stringify(result)}`);
@@ -29,7 +30,7 @@ for (const fault of ['none', ...FAULT_NAMES]) {
 test('a large fleet moves', async () => {
   const devices = FULL ? 2000 : 300;
   const { result, complete } = await runLab({
-    alternatives: ['3b'],
+    alternatives: ['3a', '3b'],
     devices,
     seed: 5,
     faults: parseFaults([]),

@@ -1,17 +1,23 @@
-/** Nothing strands a device: B silent from the start, B silent late, and a trial for each EMM cause. */
+/** Nothing strands a device: B silent, bad air, lost messages, power cuts, and a trial for each EMM cause. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FieldError } from '../../src/standards/bytes/index.ts';
 import { FAULT_NAMES, TRIAL_CAUSES, parseFaults } from '../../src/lab/faults.ts';
+import type { LabAlternative } from '../../src/lab/fleet.ts';
 import { runLab, type LabLine } from '../../src/lab/lab.ts';
 
-async function run(fault: string | undefined, devices = 3, seed = 11) {
+async function run(
+  fault: string | undefined,
+  devices = 3,
+  seed = 11,
+  alternatives: readonly LabAlternative[] = ['3b'],
+) {
   const lines: LabLine[] = [];
   const { result, complete } = await runLab({
-    alternatives: ['3b'],
+    alternatives,
     devices,
     seed,
-    faults: parseFaults(fault === undefined ? [] : [fault]),
+    faults: parseFaults(fault === undefined ? [] : fault.split(',')),
     tell: (line) => lines.push(line),
   });
   assert.equal(result.stranded, 0);
@@ -83,6 +89,43 @@ for (const cause of TRIAL_CAUSES) {
     for (const each of minutes) assert.ok(waits ? each > 55 && each < 90 : each < 30, `${each} minutes`);
   });
 }
+
+const ALL = 'lose-sms,duplicate-sms,reorder,cut-power,jam';
+for (const fault of [...ALL.split(','), ALL]) {
+  test(`${fault}: cards of 3a, plain and with a fall-back, and of 3b: most are moved, nothing is done twice`, async () => {
+    const { result } = await run(fault, 12, 7, ['3a', '3b']);
+    assert.ok(result.moved > 6, JSON.stringify(result));
+    assert.equal(result.awaitingVisit, 0);
+    assert.equal(result.effectsRepeated, 0);
+  });
+}
+
+test('target-down: of 3a not one message is sent either', async () => {
+  const { result } = await run('target-down', 4, 7, ['3a']);
+  assert.equal(result.rolledBack, 4);
+  assert.equal(result.alternatives['3a']!.smsPerDevice, 0);
+});
+
+test('shares: the total is split evenly, what is left over goes to the first named', async () => {
+  const { result } = await run(undefined, 5, 7, ['3a', '3b']);
+  assert.equal(result.alternatives['3a']!.devices, 3);
+  assert.equal(result.alternatives['3b']!.devices, 2);
+  assert.deepEqual(result.alternatives['3a']!.cards, { plain: 2, fallback: 1 });
+});
+
+test('a device that falls silent after its change is stranded, whatever the state machine says', async () => {
+  const { result, complete } = await runLab({
+    alternatives: ['3b'],
+    devices: 3,
+    seed: 11,
+    faults: parseFaults([]),
+    tell: () => undefined,
+    beforeVerdict: ({ devices }) => void devices[1]!.close(),
+  });
+  assert.equal(result.moved, 2);
+  assert.equal(result.stranded, 1);
+  assert.equal(complete, false);
+});
 
 test('a fault that is none is named, with those there are', () => {
   assert.throws(

@@ -1,0 +1,71 @@
+/** A run of the lab in a process of its own that is killed at some moment and goes on in another. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { once } from 'node:events';
+
+const REHOME = join(import.meta.dirname, '../../rehome');
+
+export interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the command; kills it (SIGKILL) so many milliseconds after its first line of progress, if given. */
+export async function lab(words: readonly string[], killAfter?: number): Promise<Ended> {
+  const child = spawn(REHOME, ['lab', '--json', ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
+  child.stderr.on('data', (text: Buffer) => {
+    if (stderr === '' && killAfter !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfter).unref();
+    stderr += text.toString();
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, stdout, stderr };
+}
+
+/** A fresh place for a store, gone afterwards. */
+export async function withStore(use: (path: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'rehome-store-'));
+  try {
+    await use(join(folder, 'run.db'));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Kills a run at each of these moments, then lets it end, and says where the devices are. */
+export async function killedAt(
+  moments: readonly number[],
+  devices: number,
+  more: readonly string[] = [],
+): Promise<Record<string, number>> {
+  let result: Record<string, number> = {};
+  await withStore(async (store) => {
+    const words = ['--alternative', '3a,3b', '--devices', String(devices), '--store', store, ...more];
+    let resume: string[] = [];
+    for (const moment of moments) {
+      const { code } = await lab([...words, ...resume], moment);
+      // It may have been quicker.
+      if (code !== null) assert.equal(code, 0);
+      if (code === 0) return;
+      resume = ['--resume'];
+    }
+    const { code, stdout, stderr } = await lab([...words, ...resume]);
+    assert.equal(code, 0, stderr.slice(-2000));
+    result = JSON.parse(stdout) as Record<string, number>;
+    assert.equal(result.resumed, true);
+    assert.equal(result.stranded, 0, stdout);
+    assert.equal(result.effectsRepeated, 0, stdout);
+    assert.equal(
+      result.moved! + result.rolledBack! + result.awaitingVisit! + result.pristine!,
+      devices,
+      stdout,
+    );
+  });
+  return result;
+}
