@@ -3,43 +3,23 @@
  * KIc, KID and KIK of a set 1–15, ciphered under the KIK of the set that secured the packet. A set that is
  * limited to some applications replaces none but itself, and what it makes has its limit.
  */
-import { createCipheriv, createDecipheriv, timingSafeEqual } from 'node:crypto';
+import { createDecipheriv, timingSafeEqual } from 'node:crypto';
 import { FieldError, Reader, concat, equal } from '../../standards/bytes/index.ts';
-import { KEY_LIST_KEY_SET, keyLengths } from '../../standards/ota/index.ts';
+import {
+  KEY_LIST_KEY_SET,
+  KEY_TYPE,
+  keyCheckValue,
+  keyCipher,
+  keyLengths,
+} from '../../standards/ota/index.ts';
 import { SW, decodeCommand } from '../../standards/uicc/index.ts';
 import { done, refuse, type Answer } from './answer.ts';
 import type { Session } from './session.ts';
 import { pairsOf, type KeySet } from './state.ts';
 
 const PUT_KEY = 0xd8;
-/** Key types of GlobalPlatform table 11-16. */
-const TYPE = { des: 0x80, aes: 0x88 } as const;
 /** Key identifiers within a set, 1 to 3. */
 const NAMES = ['kic', 'kid', 'kik'] as const;
-
-const isAes = (algorithm: KeySet['algorithm']): boolean => algorithm === 'aes';
-
-/** A key as a block cipher for what is at most a few blocks; two-key 3DES as K1 K2 K1. */
-function cipherOf(
-  algorithm: KeySet['algorithm'],
-  key: Uint8Array,
-): { name: string; key: Uint8Array; iv: Uint8Array | null } {
-  if (isAes(algorithm)) return { name: `aes-${8 * key.length}-cbc`, key, iv: new Uint8Array(16) };
-  return { name: 'des-ede3-ecb', key: key.length === 16 ? concat(key, key.subarray(0, 8)) : key, iv: null };
-}
-
-function decrypt(set: KeySet, kik: Uint8Array, data: Uint8Array): Uint8Array {
-  const { name, key, iv } = cipherOf(set.algorithm, kik);
-  const cipher = createDecipheriv(name, key, iv).setAutoPadding(false);
-  return concat(cipher.update(data), cipher.final());
-}
-
-/** Key check value: 3 bytes of a block of 01 (AES) or 00 (DES) under the key. */
-export function keyCheckValue(algorithm: KeySet['algorithm'], key: Uint8Array): Uint8Array {
-  const { name, key: whole, iv } = cipherOf(algorithm, key);
-  const block = isAes(algorithm) ? new Uint8Array(16).fill(1) : new Uint8Array(8);
-  return new Uint8Array(createCipheriv(name, whole, iv).setAutoPadding(false).update(block).subarray(0, 3));
-}
 
 /** Key data fields (GlobalPlatform §11.8.2.3): type, ciphered key, check value. */
 function takeKey(
@@ -47,22 +27,24 @@ function takeKey(
   set: KeySet,
   kik: Uint8Array,
 ): { key: Uint8Array; check: Uint8Array } | undefined {
+  const { algorithm } = set;
+  const { name, key: under, iv, block } = keyCipher(algorithm, kik);
   const type = reader.u8('key type');
   let field = reader.lv('key');
   const check = reader.lv('key check value');
-  if (type !== (isAes(set.algorithm) ? TYPE.aes : TYPE.des)) return undefined;
+  if (type !== (algorithm === 'aes' ? KEY_TYPE.aes : KEY_TYPE.des)) return undefined;
   let length = field.length;
-  if (isAes(set.algorithm)) {
+  if (algorithm === 'aes') {
     // The clear length goes before, since what is ciphered is whole blocks.
     length = field[0] ?? 0;
     field = field.subarray(1);
   }
-  const block = isAes(set.algorithm) ? 16 : 8;
-  if (!keyLengths(set.algorithm).includes(length) || field.length !== Math.ceil(length / block) * block) {
+  if (!keyLengths(algorithm).includes(length) || field.length !== Math.ceil(length / block) * block) {
     return undefined;
   }
-  const key = decrypt(set, kik, field).slice(0, length);
-  if (check.length !== 3 || !timingSafeEqual(check, keyCheckValue(set.algorithm, key))) return undefined;
+  const decipher = createDecipheriv(name, under, iv).setAutoPadding(false);
+  const key = concat(decipher.update(field), decipher.final()).slice(0, length);
+  if (check.length !== 3 || !timingSafeEqual(check, keyCheckValue(algorithm, key))) return undefined;
   return { key, check };
 }
 

@@ -3,7 +3,7 @@
  * sent to the issuer security domain in a secured packet.
  */
 import { createCipheriv } from 'node:crypto';
-import { FieldError, Writer, concat } from '../bytes/index.ts';
+import { FieldError, Writer, concat, expectLength } from '../bytes/index.ts';
 import { keyLengths } from './security.ts';
 
 /** Key types of GlobalPlatform table 11-16. */
@@ -45,15 +45,18 @@ export function keyCheckValue(algorithm: KeySetAlgorithm, key: Uint8Array): Uint
 
 /** The APDU `80 D8 P1 81 Lc data`. @throws FieldError on a number or a length that cannot be */
 export function encodePutKey({ replaces, keySet, algorithm, keys, under }: PutKey): Uint8Array {
-  if (!Number.isInteger(keySet) || keySet < 1 || keySet > 15) {
-    throw new FieldError('keySet', String(keySet), 'a whole number from 1 to 15');
-  }
+  const whole = (field: string, value: number, least: number): void => {
+    if (!Number.isInteger(value) || value < least || value > 15) {
+      throw new FieldError(field, String(value), `a whole number from ${least} to 15`);
+    }
+  };
+  whole('keySet', keySet, 1);
+  whole('replaces', replaces, 0);
+  expectLength('under', under, ...keyLengths(algorithm));
   const { name, key: kik, iv, block } = keyCipher(algorithm, under);
   const data = new Writer(96).u8(keySet);
   for (const key of keys) {
-    if (!keyLengths(algorithm).includes(key.length)) {
-      throw new FieldError('key', `${key.length} bytes`, `${keyLengths(algorithm).join(' or ')} bytes`);
-    }
+    expectLength('key', key, ...keyLengths(algorithm));
     const padded = new Uint8Array(Math.ceil(key.length / block) * block);
     padded.set(key);
     const ciphered = createCipheriv(name, kik, iv).setAutoPadding(false).update(padded);
