@@ -20,6 +20,7 @@ const FINAL = new Set([
   'bad-reservation',
   'bad-settings',
   'list-exhausted',
+  'no-card',
   'no-such-pair',
   'not-here',
   'not-released',

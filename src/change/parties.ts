@@ -35,6 +35,21 @@ function ofOperator(name: string, event: FeedEvent): Signal | undefined {
   }
 }
 
+/** What the owner's event means: a device was heard, a technician has done his work. */
+function ofOwner(event: FeedEvent): Signal | undefined {
+  switch (event.kind) {
+    case 'heard':
+      return {
+        of: { device: String(event.device) },
+        facts: { [`heard ${String(event.operator)}`]: { at: event.at, imsi: String(event.imsi) } },
+      };
+    case 'paired':
+      return { of: { change: String(event.change) }, facts: { [`paired ${String(event.work)}`]: event.at } };
+    default:
+      return undefined;
+  }
+}
+
 /** Follows what owner and operators tell, from where the store last stood. */
 export function followParties(parties: Parties, store: ChangeStore, engine: ChangeEngine): { close(): void } {
   const follow = (
@@ -47,14 +62,7 @@ export function followParties(parties: Parties, store: ChangeStore, engine: Chan
       engine.signal(signals, [feed, events.at(-1)!.id]);
     });
   const following = [
-    follow('owner', parties.owner, (event) =>
-      event.kind === 'heard'
-        ? {
-            of: { device: String(event.device) },
-            facts: { [`heard ${String(event.operator)}`]: { at: event.at, imsi: String(event.imsi) } },
-          }
-        : undefined,
-    ),
+    follow('owner', parties.owner, ofOwner),
     ...Object.entries(parties.operators).map(([name, client]) =>
       follow(`operator ${name}`, client, (event) => ofOperator(name, event)),
     ),

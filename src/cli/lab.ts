@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { FieldError } from '../standards/bytes/index.ts';
 import { FAULT_NAMES, parseFaults } from '../lab/faults.ts';
 import { LAB_ALTERNATIVES, type LabAlternative } from '../lab/fleet.ts';
-import type { LabLine, LabResult } from '../lab/lab.ts';
+import type { LabLine, LabRun } from '../lab/lab.ts';
 
 const MOST_DEVICES = 10_000;
 
@@ -30,7 +30,7 @@ const WORDS: Record<string, string> = {
   awaitingVisit: 'awaits a visit',
 };
 
-function table(result: LabResult): string {
+function table({ result, visits, knowers }: LabRun): string {
   const head = [
     'alternative',
     'devices',
@@ -40,6 +40,8 @@ function table(result: LabResult): string {
     'stranded',
     'SMS/device',
     'air bytes/device',
+    'visits',
+    'Ki known to',
   ];
   const rows = Object.entries(result.alternatives).map(([name, each]) => [
     name,
@@ -50,6 +52,10 @@ function table(result: LabResult): string {
     each.stranded,
     each.smsPerDevice,
     each.airBytesPerDevice,
+    visits[name] ?? 0,
+    Object.entries(knowers[name] ?? {})
+      .map(([who, count]) => `${who} ${count}×`)
+      .join(', '),
   ]);
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => String(row[i]).length)));
   const line = (cells: readonly (string | number)[]): string =>
@@ -135,7 +141,7 @@ export function labCommand(): Command {
         }
         store.put('options', asked);
       }
-      const { result, complete } = await runLab({
+      const run = await runLab({
         alternatives,
         devices,
         seed,
@@ -145,17 +151,18 @@ export function labCommand(): Command {
         tell,
       });
       store?.close();
+      const { result, complete } = run;
       if (flags.json) {
         console.log(JSON.stringify(result));
       } else {
-        console.log(`\n${table(result)}\n`);
+        console.log(`\n${table(run)}\n`);
         console.log(
           `${result.from} → ${result.to}: ${result.moved} of ${result.devices} moved in ${result.seconds} s, ` +
             `stranded ${result.stranded}`,
         );
         if (flags.pcap !== undefined) console.log(`capture: ${flags.pcap}`);
         console.log(
-          'Radio, card silicon and time are simulated; messages, sockets, ciphers and cards’ logic are not.',
+          'Radio, card silicon, time and technicians are simulated; messages, sockets, ciphers and cards’ logic are not.',
         );
       }
       if (!complete) process.exitCode = 1;

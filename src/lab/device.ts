@@ -1,5 +1,5 @@
 /** A device of the lab: its card in its modem, and the hand that pulls the plug. */
-import { createCard, imsiContent, type Card, type CardStore } from '../device/uicc/index.ts';
+import { createCard, imsiContent, type Card, type CardFile, type CardStore } from '../device/uicc/index.ts';
 import { createModem, type CardReader, type Modem, type ModemEvent } from '../device/modem/index.ts';
 import type { Edge, Endpoint } from '../edge/index.ts';
 import { EF_IMSI } from '../standards/uicc/index.ts';
@@ -11,6 +11,8 @@ import type { LabCard } from './store.ts';
 export interface LabDeviceOptions {
   edge: Edge;
   made: MadeDevice;
+  /** the card that is in it */
+  card: CardFile;
   store: LabCard;
   cell: { plmn: string; tac: number; endpoint: Endpoint };
   heartbeatMs: number;
@@ -24,11 +26,17 @@ export interface LabDevice {
   readonly endpoint: Endpoint;
   /** how often its card took another IMSI */
   readonly switches: number;
+  /** Ki of its card now, 16 bytes: for those who judge a run */
+  ki(): Uint8Array;
+  /** ICCID of its card now */
+  iccid(): string;
   /** its card tries a new subscription before it keeps it */
   readonly hasTrial: boolean;
   /** the IMSI on its card now; undefined if EF.IMSI holds none */
   imsi(): string | undefined;
   powerOn(): void;
+  /** Somebody takes the card out and puts another in; the device starts with it. */
+  insert(card: CardFile, store: LabCard): Promise<void>;
   /** From now on the power goes twice, each time at a random command of the card or in one of its writes. */
   cutPower(random: SeededRandom): void;
   /** No more cuts. */
@@ -37,7 +45,8 @@ export interface LabDevice {
 }
 
 export async function createLabDevice(options: LabDeviceOptions): Promise<LabDevice> {
-  const { edge, made, store } = options;
+  const { edge, made } = options;
+  let { store } = options;
   let random: SeededRandom | undefined;
   let cutsLeft = 0;
   let commandsLeft = Infinity;
@@ -51,7 +60,7 @@ export async function createLabDevice(options: LabDeviceOptions): Promise<LabDev
       if (tear === 'after') throw new Error('power cut after a write');
     },
   };
-  let card: Card = createCard({ file: made.card, store: torn });
+  let card: Card = createCard({ file: options.card, store: torn });
 
   const next = (): void => {
     commandsLeft = cutsLeft > 0 && random ? 1 + Math.floor(random.next() * CUT_WITHIN) : Infinity;
@@ -105,6 +114,8 @@ export async function createLabDevice(options: LabDeviceOptions): Promise<LabDev
     get switches() {
       return store.switches;
     },
+    ki: () => card.state.usim.k,
+    iccid: () => card.state.iccid,
     hasTrial: made.class !== 'plain',
     imsi() {
       try {
@@ -114,6 +125,12 @@ export async function createLabDevice(options: LabDeviceOptions): Promise<LabDev
       }
     },
     powerOn: () => void modem.powerOn(),
+    async insert(file, memory) {
+      await modem.powerOff();
+      store = memory;
+      card = createCard({ file, store: torn });
+      await modem.powerOn();
+    },
     cutPower(seeded) {
       random = seeded;
       cutsLeft = CUTS;

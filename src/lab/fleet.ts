@@ -1,4 +1,5 @@
 /** A fleet as it leaves the factory: cards of each kind, the vendor's file for A, the escrow's pairs. */
+import type { Random } from '../edge/index.ts';
 import type { CardFile } from '../device/uicc/index.ts';
 import type { OwnedDevice } from '../network/owner/owner.ts';
 import type { OperatorProfile } from '../network/operator/profile.ts';
@@ -9,7 +10,7 @@ import { luhnDigit } from '../standards/uicc/index.ts';
 import { seededRandom } from './random.ts';
 
 /** Alternatives that the lab can run. */
-export const LAB_ALTERNATIVES = ['3a', '3b'] as const;
+export const LAB_ALTERNATIVES = ['2', '3a', '3b'] as const;
 export type LabAlternative = (typeof LAB_ALTERNATIVES)[number];
 
 /** What a card can do: 3b's list, 3a's fall-back application, or nothing but remote file management. */
@@ -31,10 +32,18 @@ export interface MadeDevice {
   card: CardFile;
 }
 
+/** A card of B's that no device has yet, in the technician's box. */
+export interface BoxedCard {
+  iccid: string;
+  card: CardFile;
+}
+
 export interface MadeFleet {
   devices: MadeDevice[];
-  /** the vendor's card data for operator A */
+  /** the vendor's card data for operator A; for B's stock; B's cards themselves */
   csv: string;
+  stock: string;
+  box: BoxedCard[];
   pairs: EscrowedPair[];
   owned: OwnedDevice[];
 }
@@ -53,99 +62,128 @@ export function shares(count: number, alternatives: readonly LabAlternative[]): 
   );
 }
 
-/**
- * @param operator A, whose subscriptions the cards come with
- */
+interface Made {
+  iccid: string;
+  imsi: string;
+  csvLine: string;
+  card: CardFile;
+  pairs: EscrowedPair[];
+}
+
+/** A card of an operator, with the line of the vendor's file that belongs to it. */
+function makeCard(random: Random, i: number, cardClass: CardClass, operator: OperatorProfile): Made {
+  const key = (): Uint8Array => random.bytes(16);
+  const body = ISSUER + operator.plmn.slice(-1) + String(i).padStart(10, '0');
+  const iccid = body + luhnDigit(body);
+  const imsi = operator.plmn + String(i).padStart(15 - operator.plmn.length, '0');
+  const msisdn = operator.msisdnPrefix + String(i).padStart(8, '0');
+  const pairs = Array.from({ length: cardClass === 'keyList' ? PAIRS : 1 }, (_, index) => ({
+    index,
+    k: key(),
+    opc: key(),
+    kic: key(),
+    kid: key(),
+  }));
+  const first = pairs[0]!;
+  // The list's own keys are never replaced by PUT KEY: they have no KIK.
+  const kik = cardClass === 'keyList' ? undefined : key();
+  const digits = (length: number): string =>
+    [...random.bytes(length)].map((byte) => String(byte % 10)).join('');
+  const codes = { pin1: digits(4), puk1: digits(8), pin2: digits(4), puk2: digits(8), adm1: digits(8) };
+  const cells = [
+    iccid,
+    imsi,
+    msisdn,
+    ...[first.k, first.opc, first.kic, first.kid].map(toHex),
+    kik ? toHex(kik) : '',
+    ...Object.values(codes),
+    APPLETS[cardClass].map(toHex).join(' '),
+  ];
+  return {
+    iccid,
+    imsi,
+    csvLine: `${cells.join(',')}\n`,
+    pairs: pairs.slice(1).map(({ index, k, opc, kic, kid }) => ({
+      iccid,
+      index,
+      aka: { algorithm: 'milenage', k, opc },
+      ota: { kic, kid },
+    })),
+    card: {
+      format: 'rehome-card/1',
+      iccid,
+      ...codes,
+      pinStatus: { pin1: { enabled: false } },
+      usim: {
+        imsi,
+        mncLength: operator.plmn.length === 6 ? 3 : 2,
+        algorithm: 'milenage',
+        k: toHex(first.k),
+        opc: toHex(first.opc),
+        msisdn,
+        serviceCentre: operator.serviceCentre,
+        spn: operator.serviceProviderName,
+        apn: operator.apn,
+      },
+      ...(kik && {
+        ota: {
+          keySets: [
+            { number: 1, algorithm: 'aes', kic: toHex(first.kic), kid: toHex(first.kid), kik: toHex(kik) },
+          ],
+        },
+      }),
+      ...(cardClass === 'fallback' && { fallback: {} }),
+      ...(cardClass === 'keyList' && {
+        keyList: {
+          pairs: pairs.map(({ index, k, opc, kic, kid }) => ({
+            index,
+            state: index === 0 ? 'current' : 'unused',
+            k: toHex(k),
+            opc: toHex(opc),
+            kic: toHex(kic),
+            kid: toHex(kid),
+          })),
+          next: 1,
+        },
+      }),
+    },
+  };
+}
+
+/** @param from A, whose subscriptions the cards come with @param to B, whose cards wait in a box */
 export function makeFleet(
   count: number,
   alternatives: readonly LabAlternative[],
   seed: number,
-  operator: OperatorProfile,
+  from: OperatorProfile,
+  to: OperatorProfile,
 ): MadeFleet {
   const random = seededRandom(seed, 'factory');
-  const key = (): Uint8Array => random.bytes(16);
-  const fleet: MadeFleet = { devices: [], csv: `${COLUMNS}\n`, pairs: [], owned: [] };
+  const fleet: MadeFleet = {
+    devices: [],
+    csv: `${COLUMNS}\n`,
+    stock: `${COLUMNS}\n`,
+    box: [],
+    pairs: [],
+    owned: [],
+  };
   for (const [place, alternative] of shares(count, alternatives).entries()) {
     const i = place + 1;
-    const cardClass: CardClass = alternative === '3b' ? 'keyList' : i % 2 === 0 ? 'fallback' : 'plain';
-    const body = ISSUER + String(i).padStart(11, '0');
-    const iccid = body + luhnDigit(body);
-    const imsi = operator.plmn + String(i).padStart(15 - operator.plmn.length, '0');
-    const msisdn = operator.msisdnPrefix + String(i).padStart(8, '0');
+    const cardClass: CardClass =
+      alternative === '3b' ? 'keyList' : alternative === '3a' && i % 2 === 0 ? 'fallback' : 'plain';
+    const { iccid, imsi, csvLine, card, pairs } = makeCard(random, i, cardClass, from);
     const imeiBody = TYPE_ALLOCATION + String(i).padStart(6, '0');
     const imei = imeiBody + luhnDigit(imeiBody);
     const name = `device-${i}`;
-    const pairs = Array.from({ length: alternative === '3b' ? PAIRS : 1 }, (_, index) => ({
-      index,
-      k: key(),
-      opc: key(),
-      kic: key(),
-      kid: key(),
-    }));
-    const first = pairs[0]!;
-    // The list's own keys are never replaced by PUT KEY: they have no KIK.
-    const kik = alternative === '3b' ? undefined : key();
-    for (const { index, k, opc, kic, kid } of pairs.slice(1)) {
-      fleet.pairs.push({ iccid, index, aka: { algorithm: 'milenage', k, opc }, ota: { kic, kid } });
+    fleet.csv += csvLine;
+    fleet.pairs.push(...pairs);
+    fleet.devices.push({ name, alternative, class: cardClass, imei, card });
+    fleet.owned.push({ device: name, iccid, imei, operator: from.name, imsi });
+    if (alternative === '2') {
+      const boxed = makeCard(random, i, 'plain', to);
+      fleet.stock += boxed.csvLine;
+      fleet.box.push({ iccid: boxed.iccid, card: boxed.card });
     }
-    const digits = (length: number): string =>
-      [...random.bytes(length)].map((byte) => String(byte % 10)).join('');
-    const codes = { pin1: digits(4), puk1: digits(8), pin2: digits(4), puk2: digits(8), adm1: digits(8) };
-    const cells = [
-      iccid,
-      imsi,
-      msisdn,
-      ...[first.k, first.opc, first.kic, first.kid].map(toHex),
-      kik ? toHex(kik) : '',
-      ...Object.values(codes),
-      APPLETS[cardClass].map(toHex).join(' '),
-    ];
-    fleet.csv += `${cells.join(',')}\n`;
-    fleet.devices.push({
-      name,
-      alternative,
-      class: cardClass,
-      imei,
-      card: {
-        format: 'rehome-card/1',
-        iccid,
-        ...codes,
-        pinStatus: { pin1: { enabled: false } },
-        usim: {
-          imsi,
-          mncLength: operator.plmn.length === 6 ? 3 : 2,
-          algorithm: 'milenage',
-          k: toHex(first.k),
-          opc: toHex(first.opc),
-          msisdn,
-          serviceCentre: operator.serviceCentre,
-          spn: operator.serviceProviderName,
-          apn: operator.apn,
-        },
-        ...(kik && {
-          ota: {
-            keySets: [
-              { number: 1, algorithm: 'aes', kic: toHex(first.kic), kid: toHex(first.kid), kik: toHex(kik) },
-            ],
-          },
-        }),
-        ...(cardClass === 'fallback' && { fallback: {} }),
-        ...(cardClass === 'keyList' && {
-          keyList: {
-            pairs: pairs.map(({ index, k, opc, kic, kid }) => ({
-              index,
-              state: index === 0 ? 'current' : 'unused',
-              k: toHex(k),
-              opc: toHex(opc),
-              kic: toHex(kic),
-              kid: toHex(kid),
-            })),
-            next: 1,
-          },
-        }),
-      },
-    });
-    fleet.owned.push({ device: name, iccid, imei, operator: operator.name, imsi });
   }
   return fleet;
 }

@@ -3,6 +3,7 @@ import { createChangeEngine, type Progress } from '../change/engine.ts';
 import type { ChangeMethod } from '../change/change.ts';
 import { createKiListMethod } from '../change/ki-list/method.ts';
 import { createKiTransferMethod } from '../change/ki-transfer/method.ts';
+import { createSwapMethod } from '../change/swap/method.ts';
 import { followParties, type Parties } from '../change/parties.ts';
 import { openChangeStore } from '../change/store.ts';
 import type { Clock } from '../edge/index.ts';
@@ -73,6 +74,8 @@ const perDevice = (sum: number, devices: number): number => Math.round((100 * su
 interface Sums {
   traffic: Record<string, Traffic>;
   shared: number;
+  /** visits of technicians */
+  visits: number;
 }
 
 const plus = (a: Traffic, b: Traffic, sign = 1): Traffic => ({
@@ -82,6 +85,7 @@ const plus = (a: Traffic, b: Traffic, sign = 1): Traffic => ({
 });
 
 const METHODS: Record<LabAlternative, (options: { clock: Clock; parties: Parties }) => ChangeMethod> = {
+  '2': createSwapMethod,
   '3a': createKiTransferMethod,
   '3b': createKiListMethod,
 };
@@ -90,6 +94,10 @@ export interface LabRun {
   result: LabResult;
   /** nothing is stranded, every change has ended, nothing was done twice */
   complete: boolean;
+  /** visits that people had to make */
+  visits: Record<string, number>;
+  /** by alternative: who knows the Ki in use on how many devices, as `A+B`: 3 */
+  knowers: Record<string, Record<string, number>>;
 }
 
 export async function runLab(options: LabOptions): Promise<LabRun> {
@@ -172,6 +180,7 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
     }
     if (progress.state === undefined) return;
     ended++;
+    world.settled(progress.device);
     const why = progress.state === 'done' ? undefined : reasons.get(progress.device);
     options.tell({
       type: 'ended',
@@ -204,6 +213,7 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
       ]),
     ),
     shared: (earlier?.shared ?? 0) + world.sharedRoleMessages() - atOrder.shared,
+    visits: (earlier?.visits ?? 0) + world.visits(),
   });
   const names = seededRandom(seed, 'changes');
   const requests = world.devices.map(({ made }) => ({
@@ -212,6 +222,9 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
     to: 'B',
     alternative: made.alternative,
   }));
+  for (const { change, device } of requests) {
+    if ((store.state(change)?.state ?? 'live') !== 'live') world.settled(device);
+  }
   world.setFaults(true);
   const open = requests.filter(({ change }) => store.state(change) === undefined);
   for (let i = 0; i < open.length; i += 500) {
@@ -256,6 +269,12 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
   const { tally, effectsRepeated } = judge(outcomes, 'A', 'B');
   const { live } = store.counts();
   const inDoubt = store.inDoubt;
+  const knowers: LabRun['knowers'] = {};
+  for (const device of world.devices) {
+    const known = (knowers[device.made.alternative] ??= {});
+    const who = world.knowers(device).join('+') || 'nobody';
+    known[who] = (known[who] ?? 0) + 1;
+  }
   kept.put('state', 'finished');
   if (errors.length > 0) throw errors[0];
 
@@ -282,6 +301,8 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
   });
   return {
     complete: live === 0 && tally.stranded === 0 && effectsRepeated === 0,
+    visits: { '2': total.visits },
+    knowers,
     result: {
       from: PROFILES.A.plmn,
       to: PROFILES.B.plmn,

@@ -27,6 +27,7 @@ import { createLink } from './link.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom, type SeededRandom } from './random.ts';
 import type { LabStore } from './store.ts';
+import { createTechnician, insertedSlot } from './technician.ts';
 import { Wires } from './wires.ts';
 
 /** Virtual time begins here, so that a seed gives the same run on any day. */
@@ -84,8 +85,14 @@ export interface World {
   readonly sharedRoleMessages: () => number;
   /** messages the machine lost, against its promise */
   readonly lost: () => number;
+  /** visits of technicians since this process began */
+  readonly visits: () => number;
+  /** Whose vaults hold the Ki that is in use on a device's card: from their databases, as they are. */
+  knowers(device: LabDevice): string[];
   /** what went wrong so far, and how often */
   readonly wrong: FaultCounts;
+  /** The device's change has ended: what it says from now on is not counted for it. */
+  settled(device: string): void;
   /** From now on things go wrong as the faults say, or no more. */
   setFaults(active: boolean): void;
   /** B's HSS stops answering, or answers again. */
@@ -127,6 +134,7 @@ async function makeWorld(
   /** whose traffic an address is */
   const byAddress = new Map<string, Traffic>([[ADDRESS.escrow, traffic['3b']]]);
   let sharedRoleMessages = 0;
+  let visits = 0;
   const wires = new Wires((service, transport, from, to, bytes) => {
     if (service === 'feed') return;
     const whose = byAddress.get(from.address) ?? byAddress.get(to.address);
@@ -135,7 +143,8 @@ async function makeWorld(
       // Answers are small and come one at a time: each begins a chunk of its own.
       if (Buffer.from(bytes.subarray(0, 7)).toString('latin1') !== 'HTTP/1.') return;
       if (whose) whose.roleMessages++;
-      else sharedRoleMessages++;
+      // What an owner answers to an operator is about his application's data, not about a change.
+      else if (from.address !== ADDRESS.owner) sharedRoleMessages++;
       return;
     }
     if (transport === 'udp') capture?.udp(from, to, bytes);
@@ -201,7 +210,7 @@ async function makeWorld(
   };
   const vaults = { A: await vault('A'), B: await vault('B'), escrow: await vault('escrow') };
 
-  const fleet = makeFleet(options.devices, options.alternatives, seed, PROFILES.A);
+  const fleet = makeFleet(options.devices, options.alternatives, seed, PROFILES.A, PROFILES.B);
   const owner = await createOwner({
     edge: edges.owner,
     name: 'owner',
@@ -258,7 +267,10 @@ async function makeWorld(
       () => ownerClient.close(),
     );
   }
-  if (!store.resumed) operators.A.importCardData(fleet.csv);
+  if (!store.resumed) {
+    operators.A.importCardData(fleet.csv);
+    if (fleet.box.length > 0) operators.B.importCardData(fleet.stock, 'stock');
+  }
 
   /** Things go wrong now. */
   let active = false;
@@ -342,17 +354,19 @@ async function makeWorld(
 
   const start = async (made: MadeDevice, n: number): Promise<void> => {
     byAddress.set(deviceAddress(n), traffic[made.alternative]);
+    const slot = store.get<string>(insertedSlot(made.name)) ?? 'usim';
     const device = await createLabDevice({
       edge: edge(made.name, deviceAddress(n)),
       made,
-      store: store.card(made.name, 'usim'),
+      card: fleet.box.find(({ iccid }) => iccid === slot)?.card ?? made.card,
+      store: store.card(made.name, slot),
       cell: { plmn: VISITED_PLMN, tac: 1, endpoint: visited.cellEndpoint },
       heartbeatMs: HEARTBEAT,
       cut: () => count(wrong, 'cut-power'),
       observe: (event) => {
         if (event.type === 'plainNas') twin(n, 'downlink', event.bytes);
         else {
-          if (event.type === 'sms') traffic[made.alternative].sms++;
+          if (event.type === 'sms') byAddress.get(deviceAddress(n))!.sms++;
           options.observe?.(made.name, event);
         }
       },
@@ -379,6 +393,19 @@ async function makeWorld(
     return clients;
   };
   const clients = clientsAt(edges.owner);
+  if (options.alternatives.includes('2')) {
+    const technician = createTechnician({
+      clock,
+      owner: clients.owner,
+      random: draw('technician'),
+      store,
+      devices: new Map(devices.map((device) => [device.made.name, device])),
+      box: fleet.box,
+      visited: () => visits++,
+      onError: options.onError,
+    });
+    closing.push(() => technician.close());
+  }
   const parties = new Map(
     options.alternatives.map((alternative, i) => {
       const address = `10.0.1.${i + 1}`;
@@ -396,7 +423,18 @@ async function makeWorld(
     traffic,
     wrong,
     sharedRoleMessages: () => sharedRoleMessages,
+    visits: () => visits,
+    knowers(device) {
+      const iccid = device.iccid();
+      const k = device.ki();
+      const known = [operators.A, operators.B].filter((operator) => operator.knowsKi(iccid, k));
+      return [...known.map(({ name }) => name), ...(escrow.knowsKi(iccid, k) ? ['escrow'] : [])];
+    },
     lost: () => wires.lost,
+    settled(device) {
+      const n = devices.findIndex(({ made }) => made.name === device) + 1;
+      byAddress.set(deviceAddress(n), noTraffic());
+    },
     setFaults(on) {
       if (active === on) return;
       active = on;

@@ -25,6 +25,8 @@ export interface EscrowedPair {
 export interface Escrow extends ApiServer {
   /** Takes in the pairs of new cards. @throws FieldError on an (ICCID, index) it has already; nothing is kept then */
   deposit(pairs: readonly EscrowedPair[]): void;
+  /** Whether its vault holds this Ki for the card. For those who judge a run, not for a role. */
+  knowsKi(iccid: string, k: Uint8Array): boolean;
 }
 
 export interface EscrowOptions {
@@ -58,6 +60,7 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
   const insert = database.prepare('INSERT INTO pair (iccid, idx, aka, ota) VALUES (?, ?, ?, ?)');
   const find = database.prepare('SELECT * FROM pair WHERE iccid = ? AND idx = ?');
   const ofCard = database.prepare('SELECT idx, state FROM pair WHERE iccid = ? ORDER BY idx');
+  const keysOf = database.prepare('SELECT idx, aka FROM pair WHERE iccid = ?');
   const later = database.prepare(
     `SELECT 1 FROM pair WHERE iccid = ? AND idx > ? AND state <> 'kept' LIMIT 1`,
   );
@@ -156,6 +159,8 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
   const server = await serveApi(edge, options.api, routes, options.onError);
   return {
     endpoint: server.endpoint,
+    knowsKi: (iccid, k) =>
+      keysOf.all(iccid).some((row) => vault.isKi(label(iccid, Number(row.idx)), row.aka as Uint8Array, k)),
     deposit(pairs) {
       database.exec('BEGIN');
       try {

@@ -162,10 +162,15 @@ export function parseCardData(csv: string, ranges: readonly string[]): CardDatum
 }
 
 /**
- * Takes card data in: subscriptions ready for use, keys sealed. All or none.
+ * Takes card data in: subscriptions ready for use, or in stock, keys sealed. All or none.
  * @throws FieldError on an IMSI, ICCID or MSISDN that is there already
  */
-export function importCards(store: OperatorStore, vault: KeyVault, cards: readonly CardDatum[]): void {
+export function importCards(
+  store: OperatorStore,
+  vault: KeyVault,
+  cards: readonly CardDatum[],
+  state: 'ready' | 'stock' = 'ready',
+): void {
   store.transaction(() => {
     for (const { line, imsi, iccid, msisdn, ki, opc, kic, kid, kik, codes, applets } of cards) {
       const taken = (column: string, value: string): FieldError =>
@@ -174,7 +179,7 @@ export function importCards(store: OperatorStore, vault: KeyVault, cards: readon
       if (store.byIccid(iccid)) throw taken('iccid', iccid);
       if (store.byMsisdn(msisdn)) throw taken('msisdn', msisdn);
       const label = `${iccid} 0`;
-      store.insert({ imsi, msisdn, iccid, state: 'ready', change: null });
+      store.insert({ imsi, msisdn, iccid, state, change: null });
       store.update(imsi, { aka: vault.sealAka(label, { algorithm: 'milenage', k: ki, opc }), label });
       store.putOtaKeys({
         iccid,

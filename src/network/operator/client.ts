@@ -53,9 +53,10 @@ const each = <T extends z.ZodType>(schema: T) => z.object({ results: z.array(z.u
 const reserved = each(z.object({ imsi: z.string(), settings: settingsSchema, reservation: z.string() }));
 const released = each(z.object({ release: z.string(), index: z.number() }));
 const plain = each(done);
+const assigned = each(z.object({ imsi: z.string(), iccid: z.string() }));
 const profiled = each(z.object({ profile: cardProfileSchema, wayBack: z.string() }));
 const transferred = each(z.object({ transfer: z.string() }));
-const destroyed = each(z.object({ receipt: z.string().nullable() }));
+const destroyed = each(z.object({ receipt: z.string() }));
 
 export interface OperatorClient {
   /** B: allocates a subscription for the device of each order; the same again for the same change. */
@@ -92,10 +93,16 @@ export interface OperatorClient {
   restore(requests: readonly { order: string; wayBack: string }[]): Promise<(Refused | { ok: true })[]>;
   /** B: replaces every OTA key that A knew. */
   takeOver(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
-  /** B: destroys the keys it was given, and says so; null if it has none. */
-  destroy(orders: readonly string[]): Promise<(Refused | { receipt: string | null })[]>;
+  /** B: destroys the keys it was given, takes in none that come later, and says so. */
+  destroy(orders: readonly string[]): Promise<(Refused | { receipt: string })[]>;
   /** A: marks the card's Ki as known to B, with B's receipt. */
   exposed(receipts: readonly string[]): Promise<(Refused | { ok: true })[]>;
+  /** B: a card of its stock for the device of each order. */
+  assign(orders: readonly string[]): Promise<(Refused | { imsi: string; iccid: string })[]>;
+  /** B: the assigned card may attach, with the IMEI of the order alone. */
+  activate(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
+  /** B: the card goes back into stock. */
+  giveBack(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
   follow(after: number, receive: (events: FeedEvent[]) => void): { close(): void };
   close(): void;
 }
@@ -127,6 +134,9 @@ export function createOperatorClient(edge: Edge, at: Endpoint): OperatorClient {
     takeOver: (orders) => ask('/takeovers', orders, plain),
     destroy: (orders) => ask('/destructions', orders, destroyed),
     exposed: (receipts) => ask('/exposures', receipts, plain),
+    assign: (orders) => ask('/assignments', orders, assigned),
+    activate: (orders) => ask('/activations', orders, plain),
+    giveBack: (orders) => ask('/returns', orders, plain),
     follow: (after, receive) => followFeed(edge.clock, caller, after, receive),
     close: () => caller.close(),
   };

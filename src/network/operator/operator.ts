@@ -23,6 +23,7 @@ import { epcRealm, type OperatorProfile } from './profile.ts';
 import { createScef } from './scef.ts';
 import { createSmsc, type EsmeAccount } from './smsc.ts';
 import { openOperatorStore } from './store.ts';
+import { swapRoutes } from './swap.ts';
 import { trialRoutes } from './trial.ts';
 
 /** ESME account of the OTA gateway. */
@@ -63,7 +64,9 @@ export interface Operator {
   readonly name: string;
   readonly endpoints: { api: Endpoint; hss: Endpoint; smsc: Endpoint; scef: Endpoint; smpp: Endpoint };
   /** Takes in a vendor's card data (CSV). @throws FieldError; nothing is kept then */
-  importCardData(csv: string): number;
+  importCardData(csv: string, state?: 'ready' | 'stock'): number;
+  /** Whether its vault holds this Ki for the card. For those who judge a run, not for a role. */
+  knowsKi(iccid: string, k: Uint8Array): boolean;
   close(): Promise<void>;
 }
 
@@ -92,6 +95,12 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     authenticated: ({ change, imsi }, visited, asker) => {
       // Our own probe is no sign of the device.
       if (change !== null && asker !== probeHost) feed.append('authenticated', { change, imsi, visited });
+    },
+    accepts: ({ bound, imsi, imei: own, change }, imei) => {
+      // Terminal-Information has 14 digits, or 15 with the check digit (TS 29.272 §7.3.3).
+      if (!bound || (imei !== undefined && imei.slice(0, 14) === own?.slice(0, 14))) return true;
+      feed.append('alarm', { change, imsi, imei: imei ?? null, expected: own });
+      return false;
     },
     registered: (subscriber, imei, visited) => {
       const { change, imsi } = subscriber;
@@ -179,6 +188,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     ...trialRoutes(context),
     ...keyList.routes,
     ...keyTransfer.routes,
+    ...swapRoutes(context),
   ];
   const api = await serveApi(edge, options.api, routes, onError);
 
@@ -191,9 +201,13 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
       scef: scef.endpoint!,
       smpp: smsc.endpoint,
     },
-    importCardData(csv) {
+    knowsKi: (iccid, k) =>
+      store
+        .subscribersOf(iccid)
+        .some(({ aka, label }) => aka !== null && label !== null && vault.isKi(label, aka, k)),
+    importCardData(csv, state = 'ready') {
       const cards = parseCardData(csv, [plmn]);
-      importCards(store, vault, cards);
+      importCards(store, vault, cards, state);
       return cards.length;
     },
     async close() {

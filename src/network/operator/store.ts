@@ -3,16 +3,18 @@ import { DatabaseSync } from 'node:sqlite';
 import type { OtaAlgorithm } from '../../standards/ota/index.ts';
 
 /**
- * reserved: numbers allocated, no keys yet · ready: the HSS can authenticate it · retired: removed, its
+ * stock: of a card that no device has yet · reserved: numbers allocated, no keys yet · ready: the HSS can authenticate it · retired: removed, its
  * numbers not given out again · cancelled: a change to here was undone
  */
-export type SubscriptionState = 'reserved' | 'ready' | 'retired' | 'cancelled';
+export type SubscriptionState = 'stock' | 'reserved' | 'ready' | 'retired' | 'cancelled';
 
 export interface Subscriber {
   imsi: string;
   msisdn: string;
   iccid: string;
   imei: string | null;
+  /** no other device than that of the IMEI may use it */
+  bound: boolean;
   state: SubscriptionState;
   /** the change that brought or takes it, 16 hexadecimal digits */
   change: string | null;
@@ -43,11 +45,13 @@ const SCHEMA = `
   PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
   CREATE TABLE IF NOT EXISTS subscriber (
     imsi TEXT PRIMARY KEY, msisdn TEXT NOT NULL UNIQUE, iccid TEXT NOT NULL, imei TEXT, state TEXT NOT NULL,
+    bound INTEGER NOT NULL DEFAULT 0,
     change TEXT, aka BLOB, label TEXT, seq INTEGER NOT NULL DEFAULT 0, ind INTEGER NOT NULL DEFAULT 0,
     mme_host TEXT, mme_realm TEXT, waiting INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   CREATE INDEX IF NOT EXISTS subscriber_iccid ON subscriber (iccid);
   CREATE UNIQUE INDEX IF NOT EXISTS one_live_subscription ON subscriber (iccid) WHERE state IN ('reserved', 'ready');
+  CREATE INDEX IF NOT EXISTS stock ON subscriber (imsi) WHERE state = 'stock';
   CREATE INDEX IF NOT EXISTS subscriber_change ON subscriber (change);
   CREATE TABLE IF NOT EXISTS ota_key (
     iccid TEXT NOT NULL, key_set INTEGER NOT NULL, algorithm TEXT NOT NULL, ota BLOB NOT NULL,
@@ -86,6 +90,10 @@ export interface OperatorStore {
   byImsi(imsi: string): Subscriber | undefined;
   byMsisdn(msisdn: string): Subscriber | undefined;
   byChange(change: string): Subscriber | undefined;
+  /** all that a card ever had here */
+  subscribersOf(iccid: string): Subscriber[];
+  /** one whose card is in stock */
+  inStock(): Subscriber | undefined;
   /** the live subscription of a card */
   byIccid(iccid: string): Subscriber | undefined;
   insert(subscriber: Pick<Subscriber, 'imsi' | 'msisdn' | 'iccid' | 'state' | 'change'>): void;
@@ -120,6 +128,7 @@ function subscriberOf(row: Record<string, unknown>): Subscriber {
     msisdn: String(row.msisdn),
     iccid: String(row.iccid),
     imei: row.imei as string | null,
+    bound: row.bound === 1,
     state: row.state as SubscriptionState,
     change: row.change as string | null,
     aka: row.aka as Uint8Array | null,
@@ -151,6 +160,8 @@ export function openOperatorStore(path: string): OperatorStore {
   const byImsi = select('imsi = ?');
   const byMsisdn = select('msisdn = ?');
   const byChange = select('change = ?');
+  const ofCard = select('iccid = ?');
+  const inStock = select(`state = 'stock' ORDER BY imsi LIMIT 1`);
   const byIccid = select(`iccid = ? AND state IN ('reserved', 'ready')`);
   const insert = database.prepare(
     'INSERT INTO subscriber (imsi, msisdn, iccid, state, change) VALUES (?, ?, ?, ?, ?)',
@@ -198,6 +209,8 @@ export function openOperatorStore(path: string): OperatorStore {
     byImsi: (imsi) => one(byImsi.get(imsi)),
     byMsisdn: (msisdn) => one(byMsisdn.get(msisdn)),
     byChange: (change) => one(byChange.get(change)),
+    subscribersOf: (iccid) => ofCard.all(iccid).map(subscriberOf),
+    inStock: () => one(inStock.get()),
     byIccid: (iccid) => one(byIccid.get(iccid)),
     insert: (each) => void insert.run(each.imsi, each.msisdn, each.iccid, each.state, each.change),
     update(imsi, fields) {

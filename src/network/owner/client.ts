@@ -13,6 +13,20 @@ export interface OwnerClient {
   moved(devices: readonly { device: string; operator: string; imsi: string }[]): Promise<void>;
   /** Hands over what a device sent to its application. */
   application(heard: { operator: string; imsi: string; payload: Uint8Array }): Promise<void>;
+  /** Sends technicians: with B's card to a device, or to put the old one back. */
+  orderWork(
+    work: readonly { change: string; kind: 'swap' | 'restore'; device: string; iccid: string }[],
+  ): Promise<void>;
+  /** Calls swaps off that have not happened. */
+  cancelWork(changes: readonly string[]): Promise<void>;
+  /** A technician's scan on site. @throws Problem wrong-device, wrong-card, cancelled */
+  pair(scan: {
+    change: string;
+    kind: 'swap' | 'restore';
+    imei: string;
+    iccid: string;
+    technician: string;
+  }): Promise<void>;
   device(
     device: string,
   ): Promise<{ operator: string; heard: { operator: string; imsi: string; at: number } | null }>;
@@ -32,6 +46,9 @@ export function createOwnerClient(edge: Edge, at: Endpoint): OwnerClient {
         imsi,
         payload: Buffer.from(payload).toString('base64'),
       })),
+    orderWork: async (work) => void (await caller.call('POST', '/work-orders', work)),
+    cancelWork: async (changes) => void (await caller.call('POST', '/work-orders/cancelled', changes)),
+    pair: async (scan) => void (await caller.call('POST', '/pairings', scan)),
     device: async (device) =>
       z
         .object({

@@ -21,6 +21,23 @@ const heardSchema = z.strictObject({
   payload: z.string().max(4096),
 });
 
+const changeSchema = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hexadecimal digits');
+const iccidSchema = z.string().regex(/^[0-9]{18,20}$/, 'expected an ICCID of 18 to 20 digits');
+const kindSchema = z.enum(['swap', 'restore']);
+const workSchema = z.strictObject({
+  change: changeSchema,
+  kind: kindSchema,
+  device: z.string(),
+  iccid: iccidSchema,
+});
+const pairingSchema = z.strictObject({
+  change: changeSchema,
+  kind: kindSchema,
+  imei: z.string().regex(/^[0-9]{15}$/, 'expected an IMEI of 15 digits'),
+  iccid: iccidSchema,
+  technician: z.string().min(1).max(100),
+});
+
 const orderRequestSchema = z.strictObject({
   change: z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hexadecimal digits'),
   device: z.string(),
@@ -64,6 +81,10 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
       device TEXT PRIMARY KEY, iccid TEXT NOT NULL UNIQUE, imei TEXT NOT NULL, operator TEXT NOT NULL,
       imsi TEXT NOT NULL, heard_over TEXT, heard_at INTEGER, heard_imsi TEXT
     ) STRICT;
+    CREATE TABLE IF NOT EXISTS work_order (
+      change TEXT NOT NULL, kind TEXT NOT NULL, device TEXT NOT NULL, iccid TEXT NOT NULL, imei TEXT NOT NULL,
+      state TEXT NOT NULL, technician TEXT, PRIMARY KEY (change, kind)
+    ) STRICT;
   `);
   const feed = createFeed(database, edge.clock);
   const insert = database.prepare(
@@ -72,6 +93,14 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
   const find = database.prepare('SELECT * FROM device WHERE device = ?');
   const heard = database.prepare(
     'UPDATE device SET heard_over = ?, heard_at = ?, heard_imsi = ? WHERE device = ?',
+  );
+  const putWork = database.prepare(
+    `INSERT INTO work_order (change, kind, device, iccid, imei, state) VALUES (?, ?, ?, ?, ?, 'open')
+     ON CONFLICT (change, kind) DO NOTHING`,
+  );
+  const findWork = database.prepare('SELECT * FROM work_order WHERE change = ? AND kind = ?');
+  const endWork = database.prepare(
+    `UPDATE work_order SET state = ?, technician = ? WHERE change = ? AND kind = ? AND state = 'open'`,
   );
   const moved = database.prepare('UPDATE device SET operator = ?, imsi = ? WHERE device = ?');
 
@@ -131,6 +160,40 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
         }),
       );
       return { orders };
+    }),
+    post('/work-orders', z.array(workSchema).max(1000), ({ body }) => {
+      for (const { change, kind, device, iccid } of body) {
+        const row = find.get(device);
+        if (!row) throw new Problem(404, 'unknown-device', `device ${device} is not this owner's`);
+        // Back goes the card that was in it.
+        const card = kind === 'swap' ? iccid : String(row.iccid);
+        if (putWork.run(change, kind, device, card, String(row.imei)).changes > 0) {
+          feed.append('workOrder', { change, work: kind, device, iccid: card, imei: row.imei });
+        }
+      }
+      return {};
+    }),
+    post('/work-orders/cancelled', z.array(changeSchema).max(1000), ({ body }) => {
+      for (const change of body) endWork.run('cancelled', null, change, 'swap');
+      return {};
+    }),
+    // From the technician's scanner: what he holds, and what he stands before.
+    post('/pairings', pairingSchema, ({ body }) => {
+      const work = findWork.get(body.change, body.kind);
+      if (!work) throw new Problem(404, 'no-work-order', `change ${body.change} has no such work order`);
+      if (work.state === 'cancelled') {
+        throw new Problem(409, 'cancelled', `the work order of change ${body.change} was called off`);
+      }
+      if (work.imei !== body.imei) {
+        throw new Problem(409, 'wrong-device', `imei: ${body.imei}, expected ${String(work.imei)}`);
+      }
+      if (work.iccid !== body.iccid) {
+        throw new Problem(409, 'wrong-card', `iccid: ${body.iccid}, expected ${String(work.iccid)}`);
+      }
+      if (endWork.run('done', body.technician, body.change, body.kind).changes > 0) {
+        feed.append('paired', { change: body.change, work: body.kind, device: work.device });
+      }
+      return {};
     }),
     post(
       '/moved',

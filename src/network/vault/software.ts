@@ -7,6 +7,7 @@ import {
   createDecipheriv,
   generateKeyPairSync,
   createPrivateKey,
+  timingSafeEqual,
   type KeyObject,
 } from 'node:crypto';
 import { CompactEncrypt, compactDecrypt, exportJWK, importJWK, type JWK } from 'jose';
@@ -187,6 +188,10 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
       return sealOta(label, { kic: kic!, kid: kid!, kik: kik! });
     },
     sealCodes,
+    isKi(label, sealed, k) {
+      const own = openAka(label, sealed).k;
+      return own.length === k.length && timingSafeEqual(own, k);
+    },
     describeAka(label, sealed) {
       const key = openAka(label, sealed);
       return {

@@ -59,6 +59,8 @@ export interface KeyVault {
   /** A new OTA key set with KIK, drawn in here and sealed. */
   makeOta(label: string, algorithm: OtaAlgorithm): Uint8Array;
   sealCodes(label: string, codes: CardCodes): Uint8Array;
+  /** Whether a sealed key is this Ki (16 or 32 bytes). */
+  isKi(label: string, sealed: Uint8Array, k: Uint8Array): boolean;
   /** Algorithm, length of RES in bytes and whose constants: what another operator must be able to do. */
   describeAka(label: string, sealed: Uint8Array): AlgorithmProfile;
   /** @param rand 16 bytes @param sqn 6 bytes @param amf 2 bytes */

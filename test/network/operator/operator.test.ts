@@ -51,7 +51,7 @@ describe('an operator', () => {
   let clock: VirtualClock, wires: Wires, edge: Edge, operator: Operator, mme: DiameterNode, esme: Esme;
   let handle: (request: Message) => Message;
   let delivered: ShortMessage[];
-  const fleet = makeFleet(2, ['3b'], 1, PROFILES.A);
+  const fleet = makeFleet(2, ['3b'], 1, PROFILES.A, PROFILES.B);
   const [first] = fleet.devices;
   const { imsi, msisdn, k, opc } = first!.card.usim;
   const key = prepare({ algorithm: 'milenage', k: fromHex(k), opc: fromHex(opc!) });

@@ -1,0 +1,159 @@
+/**
+ * Alternative 2: a person swaps the card. B assigns one of its stock, the owner sends a technician, whose scan
+ * on site and the first attach with the right IMEI prove the pairing; A suspends the old card only then.
+ */
+import type { Clock } from '../../edge/index.ts';
+import {
+  DAY,
+  Decisions,
+  HOUR,
+  NEXT,
+  at,
+  heardOver,
+  isRefused,
+  ordersOf,
+  perOperator,
+  refusedOutcome,
+  retire,
+  sidesOf,
+  text,
+} from '../batch.ts';
+import type { Change, ChangeMethod, Outcome, Step, StepPolicy } from '../change.ts';
+import type { Parties } from '../parties.ts';
+
+export interface SwapOptions {
+  clock: Clock;
+  parties: Parties;
+}
+
+/** How long a visit may take to happen. */
+const VISIT = 30 * DAY;
+/** How long the technician's work may take to show: what is not on the air then gets its old card back. */
+const ARRIVAL = 2 * HOUR;
+
+export function createSwapMethod({ clock, parties }: SwapOptions): ChangeMethod {
+  const { from, to, unreachable } = sidesOf(parties);
+  const policies: Record<Step, StepPolicy> = {
+    reserve: { timeout: DAY, pause: 10_000, longestPause: HOUR },
+    prepare: { timeout: DAY, pause: 10_000, longestPause: HOUR },
+    deliver: { timeout: VISIT, pause: 10_000, longestPause: HOUR },
+    switch: { timeout: ARRIVAL, pause: 10_000, longestPause: HOUR },
+    confirm: { timeout: ARRIVAL, pause: 10_000, longestPause: HOUR },
+    retire: { pause: 10_000, longestPause: HOUR },
+    rollBack: { timeout: 2 * VISIT, pause: 10_000, longestPause: HOUR },
+  };
+
+  const assign = async (changes: readonly Change[]): Promise<Outcome[]> => {
+    const answers = await perOperator(changes, to, (b, group) => b.assign(ordersOf(group)));
+    return answers.map((answer) =>
+      isRefused(answer)
+        ? refusedOutcome(answer)
+        : { go: 'next', data: { imsi: answer.imsi, iccid: answer.iccid } },
+    );
+  };
+
+  /** Nobody is sent to a site for a network that does not answer. */
+  const prepare = async (changes: readonly Change[]): Promise<Outcome[]> => {
+    const decisions = new Decisions(changes);
+    const probe = async (): Promise<void> => {
+      const open = decisions.open();
+      const imsis = (group: readonly Change[]): string[] => group.map(({ data }) => text(data, 'imsi'));
+      decisions.keep(open, await perOperator(open, to, (b, group) => b.probe(imsis(group))));
+    };
+    await probe();
+    const open = decisions.open();
+    decisions.keep(open, await perOperator(open, to, (b, group) => b.activate(ordersOf(group))));
+    await probe();
+    return decisions.outcomes(() => NEXT);
+  };
+
+  const orderWork = async (changes: readonly Change[], kind: 'swap' | 'restore'): Promise<void> => {
+    if (changes.length === 0) return;
+    await parties.owner.orderWork(
+      changes.map(({ change, device, data }) => ({
+        change,
+        device,
+        kind,
+        iccid: text(data, 'iccid'),
+      })),
+    );
+  };
+
+  const deliver = async (changes: readonly Change[]): Promise<Outcome[]> => {
+    const waiting = changes.filter(({ facts }) => at(facts, 'paired swap') === 0);
+    await orderWork(
+      waiting.filter(({ data }) => data.sent !== true),
+      'swap',
+    );
+    return changes.map((change): Outcome =>
+      at(change.facts, 'paired swap') > 0
+        ? NEXT
+        : { go: 'wait', until: change.since + VISIT, data: { sent: true } },
+    );
+  };
+
+  const switchStep = (changes: readonly Change[]): Promise<Outcome[]> =>
+    Promise.resolve(
+      changes.map((change): Outcome =>
+        // B's HSS lets the card in with the IMEI of the order alone.
+        at(change.facts, `registered ${change.to}`) > 0
+          ? NEXT
+          : { go: 'wait', until: change.since + ARRIVAL },
+      ),
+    );
+
+  const confirm = (changes: readonly Change[]): Promise<Outcome[]> =>
+    Promise.resolve(
+      changes.map((change): Outcome =>
+        heardOver(change, change.to) > 0 ? NEXT : { go: 'wait', until: change.since + ARRIVAL },
+      ),
+    );
+
+  /** The work order is called off; who has the new card already gets the old one back, by another visit. */
+  const rollBack = async (changes: readonly Change[]): Promise<Outcome[]> => {
+    const decisions = new Decisions(changes);
+    const sent = changes.filter(({ data }) => data.sent === true && data.stopped !== true);
+    if (sent.length > 0) await parties.owner.cancelWork(sent.map(({ change }) => change));
+    const paired = ({ facts }: Change): boolean => at(facts, 'paired swap') > 0;
+    for (const change of sent) {
+      // Called off first, then looked at: the scan may have come in between.
+      decisions.decide(change, { go: 'wait', until: clock.now() + 1000, data: { stopped: true } });
+    }
+    const swapped = decisions.open().filter((change) => change.data.sent === true && paired(change));
+    await orderWork(
+      swapped.filter(({ data }) => data.restoring !== true),
+      'restore',
+    );
+    for (const change of swapped) {
+      const restored = at(change.facts, 'paired restore');
+      if (restored > 0 && heardOver(change, change.from) > restored) continue;
+      decisions.decide(
+        change,
+        change.overdue
+          ? { go: 'end', state: 'awaitingVisit' }
+          : { go: 'wait', until: change.since + policies.rollBack.timeout!, data: { restoring: true } },
+      );
+    }
+    const home = decisions.open();
+    const answers = await perOperator(home, to, (b, group) => b.giveBack(ordersOf(group)));
+    home.forEach((change, i) => {
+      const answer = answers[i]!;
+      decisions.decide(
+        change,
+        isRefused(answer) ? { go: 'retry', why: answer.error } : { go: 'end', state: 'rolledBack' },
+      );
+    });
+    return decisions.outcomes(() => ({ go: 'retry', why: 'no outcome' }));
+  };
+
+  const steps: Record<Step, (changes: readonly Change[]) => Promise<Outcome[]>> = {
+    reserve: assign,
+    prepare,
+    deliver,
+    switch: switchStep,
+    confirm,
+    retire: (changes) => retire(changes, from, parties),
+    rollBack,
+  };
+  return { alternative: '2', policies, unreachable, run: (step, changes) => steps[step](changes) };
+}
