@@ -181,6 +181,11 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
           if (under.size < wave) under.add(change.change);
           else decisions.decide(change, { go: 'wait', until: clock.now() + WAVE_PAUSE });
         }
+        // On file before a key leaves: what comes of it may not be heard any more.
+        for (const change of decisions.open()) {
+          if (change.data.releasing === true) continue;
+          decisions.decide(change, { go: 'wait', until: clock.now(), data: { releasing: true } });
+        }
         const giving = decisions.open();
         const given = decisions.keep(
           giving,
@@ -208,7 +213,7 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
     );
 
   const entering = (changes: readonly Change[]): void => {
-    for (const { change, data } of changes) if (data.transferred === true) under.add(change);
+    for (const { change, data } of changes) if (data.releasing === true) under.add(change);
   };
 
   /** Nothing lies on a plain card that is not in use: what can be done before the switch is to ask B's HSS again. */
@@ -314,21 +319,22 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
   /** The device is at A: B destroys its keys and says so, A notes who knew them. */
   const giveUp = async (changes: readonly Change[]): Promise<Outcome[]> => {
     const decisions = new Decisions(changes);
-    const given = changes.filter(({ data }) => data.transferred === true);
+    const given = changes.filter(({ data }) => data.releasing === true);
     if (given.length > 0) {
       const destroyed = decisions.keep(
         given,
         await perOperator(given, to, (b, group) => b.destroy(ordersOf(group))),
       );
-      const noting = given.filter((change) => (destroyed.get(change)?.receipt ?? null) !== null);
-      if (noting.length > 0) {
-        decisions.keep(
-          noting,
-          await perOperator(noting, from, (a, group) =>
-            a.exposed(group.map((change) => destroyed.get(change)!.receipt!)),
-          ),
-        );
-      }
+      const noting = given.filter((change) => destroyed.has(change));
+      const noted = await perOperator(noting, from, (a, group) =>
+        a.exposed(group.map((change) => destroyed.get(change)!.receipt)),
+      );
+      noting.forEach((change, i) => {
+        const answer = noted[i]!;
+        // Not given: A never came to release them.
+        if (isRefused(answer) && answer.code !== 'not-given')
+          decisions.decide(change, refusedOutcome(answer));
+      });
     }
     const rest = decisions.open();
     const undone = rest.length > 0 ? await undoAtB(rest, to) : [];

@@ -24,6 +24,10 @@ import type { Subscriber } from './store.ts';
 
 /** A may authenticate the device this often between the transfer and the switch. */
 const SQN_MARGIN = 1024;
+/** Commands that A may send under its sets between the transfer and B's first: B goes on above them. */
+const COUNTER_MARGIN = 4;
+/** Conditions not satisfied: the card's answer to a new key set whose number is taken. */
+const TAKEN = 0x6985;
 /** The set that scripts go out under, where a card has it. */
 const KEY_SET = 1;
 /** Keys that are on their way to the card as set n wait as set n + 16. */
@@ -47,8 +51,10 @@ export function createKeyTransferPart(
     'INSERT INTO key_transfer (change, iccid, operator, at) VALUES (?, ?, ?, ?) ON CONFLICT (change) DO NOTHING',
   );
   const markDestroyed = database.prepare(
-    'UPDATE key_transfer SET destroyed = ? WHERE change = ? AND operator = ?',
+    'UPDATE key_transfer SET destroyed = ? WHERE change = ? AND operator = ? AND iccid = ?',
   );
+  const transferOf = database.prepare('SELECT destroyed FROM key_transfer WHERE change = ?');
+  const asked = database.prepare('SELECT 1 FROM ota_message WHERE change = ? AND command = ?');
 
   const of3a = (ordered: Order): void => {
     if (ordered.alternative !== '3a') {
@@ -64,6 +70,13 @@ export function createKeyTransferPart(
     const ordered = await context.asB(jws);
     of3a(ordered);
     return { ordered, subscriber: context.reservedFor(ordered) };
+  };
+  /** What B may undo no more: the card is committed to it, or A is gone from it. */
+  const unlessKept = ({ change }: Order, { state }: Subscriber): void => {
+    const committed = ota.resultOf(change, 'commit')?.result === 'done';
+    if (committed || state === 'retired' || asked.get(change, 'takeover-own')) {
+      throw refuse(409, 'committed', `change ${change}: the card is ${name}'s`);
+    }
   };
   /** The key set that the card is spoken to under: the first it has. */
   const keySetOf = (iccid: string): number => {
@@ -91,12 +104,15 @@ export function createKeyTransferPart(
     return { profile: { algorithm, resLength, ownConstants, fallback }, wayBack };
   };
 
-  const accept = async (request: { order: string; profile: CardProfile }): Promise<{ ok: true }> => {
-    await asB(request.order);
-    const { algorithm } = request.profile;
+  const unlessSupported = (algorithm: CardProfile['algorithm']): void => {
     if (!profile.algorithms.includes(algorithm)) {
       throw refuse(409, 'algorithm-unsupported', `${name} has no ${algorithm} in its authentication centre`);
     }
+  };
+
+  const accept = async (request: { order: string; profile: CardProfile }): Promise<{ ok: true }> => {
+    await asB(request.order);
+    unlessSupported(request.profile.algorithm);
     return { ok: true };
   };
 
@@ -117,6 +133,12 @@ export function createKeyTransferPart(
 
   const transfer = async (jws: string): Promise<{ transfer: string }> => {
     const { ordered, subscriber } = await asA(jws);
+    if (subscriber.state !== 'ready' || !subscriber.aka || !subscriber.label) {
+      throw refuse(409, 'unknown-device', `IMSI ${ordered.imsi} is ${subscriber.state}`);
+    }
+    if ((transferOf.get(ordered.change)?.destroyed ?? null) !== null) {
+      throw refuse(409, 'bad-order', `change ${ordered.change} was undone: its keys are destroyed`);
+    }
     const reached = ota.resultOf(ordered.change, 'reach');
     if (reached?.result !== 'done') {
       throw refuse(409, 'not-reached', `card ${ordered.iccid} has not answered yet`);
@@ -131,7 +153,6 @@ export function createKeyTransferPart(
     }
     const recipient = vaults[ordered.to];
     if (!recipient) throw refuse(409, 'not-here', `${ordered.to} has no vault key on file`);
-    if (!subscriber.aka || !subscriber.label) throw refuse(409, 'unknown-device', 'no keys are here');
     const card = store.card(ordered.iccid);
     const sets = store
       .otaKeySets(ordered.iccid)
@@ -180,7 +201,11 @@ export function createKeyTransferPart(
     }
     const label = `${ordered.iccid} ${ordered.change}`;
     const bundle = await vault.unwrap(given.keys, label, `${name} ${ordered.iccid} ${ordered.change}`);
+    // What A said of the card before was only said.
+    unlessSupported(vault.describeAka(label, bundle.aka).algorithm);
     store.transaction(() => {
+      // Sets of an earlier time are not on the card any more, or others know them.
+      for (const set of store.otaKeySets(ordered.iccid)) store.dropOtaKeys(ordered.iccid, set);
       store.update(subscriber.imsi, {
         aka: bundle.aka,
         label,
@@ -189,7 +214,7 @@ export function createKeyTransferPart(
       });
       for (const set of bundle.ota) {
         const counter = given.counters.find(({ keySet }) => keySet === set.keySet)?.counter ?? 0;
-        store.putOtaKeys({ ...set, iccid: ordered.iccid, counter });
+        store.putOtaKeys({ ...set, iccid: ordered.iccid, counter: counter + COUNTER_MARGIN });
       }
       store.putCard({ iccid: ordered.iccid, label, codes: bundle.codes ?? null, applets: given.applets });
     });
@@ -222,6 +247,10 @@ export function createKeyTransferPart(
     ) {
       throw refuse(403, 'bad-reservation', `the reservation is not ${ordered.to}'s for this order`);
     }
+    const given = transferOf.get(ordered.change);
+    if (given?.destroyed !== null) {
+      throw refuse(409, 'not-given', `${ordered.to} has no keys of card ${ordered.iccid} for this order`);
+    }
     sendFiles(ordered, 'write', subscriber, reserved);
     return { ok: true };
   };
@@ -230,6 +259,7 @@ export function createKeyTransferPart(
     const ordered = await readStatement('order', request.order, ring, name, edge.clock, 'allow');
     const isA = ordered.from === name;
     const { subscriber } = isA ? await asA(request.order) : await asB(request.order);
+    if (!isA) unlessKept(ordered, subscriber);
     const back = await readStatement('reservation', request.wayBack, ring, name, edge.clock, 'allow');
     if (back.iss !== ordered.from || back.change !== ordered.change || back.iccid !== ordered.iccid) {
       throw refuse(403, 'bad-reservation', `the way back is not ${ordered.from}'s for this order`);
@@ -287,6 +317,10 @@ export function createKeyTransferPart(
   const takeOver = async (jws: string): Promise<{ ok: true }> => {
     const { ordered, subscriber } = await asB(jws);
     const { iccid } = subscriber;
+    if (subscriber.state !== 'ready') {
+      throw refuse(409, 'bad-order', `IMSI ${subscriber.imsi} is ${subscriber.state}`);
+    }
+    if (ota.resultOf(ordered.change, 'takeover')?.result === 'done') return { ok: true };
     const old = store.otaKeys(iccid, KEY_SET);
     const under = old && useKeys(iccid, KEY_SET, ({ kik }) => kik);
     if (!old || !under) {
@@ -334,18 +368,18 @@ export function createKeyTransferPart(
     toDomain(change, 'takeover', subscriber, own, encodeCompactCommands(commands));
   };
 
-  const destroy = async (jws: string): Promise<{ receipt: string | null }> => {
+  const destroy = async (jws: string): Promise<{ receipt: string }> => {
     const { ordered, subscriber } = await asB(jws);
-    if (subscriber.state === 'reserved') return { receipt: null };
-    const { iccid } = subscriber;
-    if (store.byIccid(iccid)?.imsi === subscriber.imsi) {
-      store.transaction(() => {
-        ota.withdrawAll(ordered.change);
-        store.update(subscriber.imsi, { state: 'cancelled', aka: null, label: null });
-        for (const set of store.otaKeySets(iccid)) store.dropOtaKeys(iccid, set);
-        store.dropCard(iccid);
-      });
-    }
+    unlessKept(ordered, subscriber);
+    const { imsi, iccid } = subscriber;
+    store.transaction(() => {
+      ota.withdrawAll(ordered.change);
+      // A transfer that is still on its way finds nobody to take it in.
+      store.update(imsi, { state: 'cancelled', aka: null, label: null });
+      if (store.byIccid(iccid)) return;
+      for (const set of store.otaKeySets(iccid)) store.dropOtaKeys(iccid, set);
+      store.dropCard(iccid);
+    });
     return {
       receipt: await signer.sign('destroyed', {
         aud: [ordered.from],
@@ -358,8 +392,8 @@ export function createKeyTransferPart(
 
   const exposed = async (jws: string): Promise<{ ok: true }> => {
     const receipt = await readStatement('destroyed', jws, ring, name, edge.clock);
-    if (markDestroyed.run(jws, receipt.change, receipt.iss).changes === 0) {
-      throw refuse(404, 'unknown-device', `no keys went to ${receipt.iss} for change ${receipt.change}`);
+    if (markDestroyed.run(jws, receipt.change, receipt.iss, receipt.iccid).changes === 0) {
+      throw refuse(404, 'not-given', `no keys went to ${receipt.iss} for change ${receipt.change}`);
     }
     return { ok: true };
   };
@@ -384,9 +418,10 @@ export function createKeyTransferPart(
       if (command === 'reach' && result.result === 'done' && subscriber) {
         return iccidRead(result.data) === subscriber.iccid ? 'done' : 'foreign-card';
       }
-      // Refused: the set is there already, from a time whose answer was lost.
-      if (command === 'takeover-own' && result.result !== 'unproven' && subscriber) {
-        replaceOld(change, subscriber);
+      if (command === 'takeover-own' && subscriber) {
+        // Refused as taken: the set is there already, from a time whose answer was lost.
+        const there = result.result === 'done' || (result.result === 'refused' && result.sw === TAKEN);
+        if (there) replaceOld(change, subscriber);
       }
       if (command === 'takeover' && result.result === 'done' && subscriber) {
         const { iccid } = subscriber;

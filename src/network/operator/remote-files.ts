@@ -15,6 +15,9 @@ const OPLMNWACT = 40;
 /** REFRESH with UICC reset, as command details (TS 102 226 §5.2.1.2): a notification is not enough for an IMSI. */
 const RESET = Uint8Array.of(0x81, 3, 1, uicc.PROACTIVE.refresh, uicc.REFRESH.uiccReset);
 
+/** START values of which the next authentication makes new ones (TS 31.102 §4.2.51). */
+const NO_START = { cs: 0xf00000, ps: 0xf00000 };
+
 const ff = (length: number): Uint8Array => new Uint8Array(length).fill(0xff);
 
 /**
@@ -49,8 +52,6 @@ export function subscriptionScript(imsi: string, settings: Settings): Uint8Array
   const { mncLength, msisdn, serviceCentre, serviceProviderName, apn } = settings;
   const everywhere = uicc.ACT.eUtran | uicc.ACT.utran | uicc.ACT.gsm;
   return encodeExpandedCommands([
-    ...update(uicc.EF_IMSI, imsi),
-    ...update(uicc.EF_AD, { mode: 0, information: 0, mncLength }),
     // Usual access class: the last digit of the IMSI (TS 22.011 §4.2).
     ...update(uicc.EF_ACC, 1 << Number(imsi.at(-1))),
     ...update(uicc.EF_HPLMNWACT, [{ plmn: imsi.slice(0, 3 + mncLength), act: everywhere }], HPLMNWACT),
@@ -73,6 +74,10 @@ export function subscriptionScript(imsi: string, settings: Settings): Uint8Array
     ...update(uicc.EF_KEYS, { ksi: 7, ck: ff(16), ik: ff(16) }, 33, 1),
     ...update(uicc.EF_KEYSPS, { ksi: 7, ck: ff(16), ik: ff(16) }, 33, 1),
     ...update(uicc.EF_EPSNSC, undefined),
+    ...update(uicc.EF_START_HFN, NO_START),
+    // Last: a card that loses power in the middle of the script is still whose it was.
+    ...update(uicc.EF_AD, { mode: 0, information: 0, mncLength }),
+    ...update(uicc.EF_IMSI, imsi),
     { type: 'immediateAction', value: RESET },
   ]);
 }
