@@ -9,8 +9,8 @@ import type { BoxedCard } from './fleet.ts';
 import type { SeededRandom } from './random.ts';
 import type { LabStore } from './store.ts';
 
-/** From the order to the site, in milliseconds: the same day, or two days later. */
-const TRAVEL = [2 * 3_600_000, 48 * 3_600_000] as const;
+/** From the order to the site, in milliseconds: within a working day. */
+const TRAVEL = [3_600_000, 8 * 3_600_000] as const;
 /** Between putting a card in and scanning it. */
 const AT_WORK = 60_000;
 const NAME = 'the lab';
