@@ -1,0 +1,75 @@
+/** Alternative 2 as a story: a person swaps the cards, and nobody is sent for nothing. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseFaults } from '../../src/lab/faults.ts';
+import { makeFleet } from '../../src/lab/fleet.ts';
+import { runLab, type LabLine, type LabRun } from '../../src/lab/lab.ts';
+import { PROFILES } from '../../src/lab/operators.ts';
+import { noStore } from '../../src/lab/store.ts';
+import type { World } from '../../src/lab/world.ts';
+
+const SEED = 11;
+
+async function story(
+  devices: number,
+  fault: string | undefined,
+  beforeVerdict?: (world: World) => void,
+): Promise<LabRun & { lines: LabLine[] }> {
+  const lines: LabLine[] = [];
+  const run = await runLab({
+    alternatives: ['2'],
+    devices,
+    seed: SEED,
+    faults: parseFaults(fault === undefined ? [] : [fault]),
+    tell: (line) => lines.push(line),
+    ...(beforeVerdict && { beforeVerdict }),
+  });
+  return { ...run, lines };
+}
+
+test('1. each device gets B’s card by one visit; A knew the old Ki, B alone knows the new one', async () => {
+  const { result, complete, visits, knowers } = await story(3, undefined);
+  assert.ok(complete);
+  assert.equal(result.moved, 3);
+  assert.deepEqual(visits, { '2': 3 });
+  assert.deepEqual(knowers, { '2': { B: 3 } });
+  assert.equal(result.alternatives['2']!.smsPerDevice, 0);
+});
+
+test('2. B’s HSS is silent: nobody is sent, everybody stays with A', async () => {
+  const { result, visits, lines } = await story(3, 'target-down');
+  assert.equal(result.rolledBack, 3);
+  assert.deepEqual(visits, { '2': 0 });
+  for (const line of lines) {
+    if (line.type === 'ended') assert.match(line.why ?? '', /HSS of B does not answer/);
+  }
+});
+
+test('3. B’s HSS falls silent when the cards are in: another visit puts the old ones back', async () => {
+  const { result, complete, visits } = await story(4, 'target-down-late');
+  assert.ok(complete, JSON.stringify(result));
+  assert.ok(result.rolledBack > 0 && result.moved + result.rolledBack === 4);
+  assert.equal(visits['2'], 4 + result.rolledBack);
+});
+
+test('4. B’s card turns up in another device: refused, with an alarm that names the IMEI', async () => {
+  const box = makeFleet(2, ['2'], SEED, PROFILES.A, PROFILES.B).box;
+  const alarms: Record<string, unknown>[] = [];
+  const thief: { imei?: string; stolen?: string } = {};
+  const { result, complete } = await story(2, undefined, (world) => {
+    const [first, second] = world.devices;
+    thief.imei = first!.made.imei;
+    thief.stolen = second!.iccid();
+    const { card } = box.find(({ iccid }) => iccid === thief.stolen)!;
+    // Out of the wall with the second device's card, and into the first.
+    void second!.close();
+    void first!.insert(card, noStore().card('device-1', 'stolen'));
+    world.operators.B.follow(0, (events) => {
+      alarms.push(...events.filter(({ kind }) => kind === 'alarm'));
+    });
+  });
+  assert.equal(complete, false);
+  assert.equal(result.stranded, 2, 'neither is heard');
+  assert.ok(alarms.length > 0);
+  assert.equal(String(alarms[0]!.imei).slice(0, 14), thief.imei!.slice(0, 14));
+});
