@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { killedAt } from './resume.ts';
 
 const FULL = process.env.REHOME_SOAK === 'full';
-const KILLS = FULL ? 20 : 3;
-const DEVICES = FULL ? 500 : 60;
+const KILLS = FULL ? 20 : 2;
+const DEVICES = FULL ? 500 : 40;
 
 for (let round = 0; round < KILLS; round++) {
   const moment = 200 + Math.floor(Math.random() * (FULL ? 15_000 : 2_500));
