@@ -32,6 +32,12 @@ const PARTS: readonly Part[] = [
     package: 'libosmocore-utils',
     gives: 'authentication vectors to compare with `rehome tool aka`',
   },
+  {
+    name: 'freeDiameterd',
+    look: 'freeDiameterd',
+    package: 'freediameter',
+    gives: 'a foreign Diameter relay between visited and home network',
+  },
 ];
 
 function found(look: string): boolean {

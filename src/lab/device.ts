@@ -1,5 +1,12 @@
 /** A device of the lab: its card in its modem, and the hand that pulls the plug. */
-import { createCard, imsiContent, type Card, type CardFile, type CardStore } from '../device/uicc/index.ts';
+import {
+  createCard,
+  imsiContent,
+  type Card,
+  type CardFile,
+  type CardState,
+  type CardStore,
+} from '../device/uicc/index.ts';
 import { createModem, type CardReader, type Modem, type ModemEvent } from '../device/modem/index.ts';
 import type { Edge, Endpoint } from '../edge/index.ts';
 import { EF_IMSI } from '../standards/uicc/index.ts';
@@ -30,6 +37,8 @@ export interface LabDevice {
   ki(): Uint8Array;
   /** ICCID of its card now */
   iccid(): string;
+  /** the card in it, as it was last saved: for those who judge a run */
+  card(): CardState;
   /** its card tries a new subscription before it keeps it */
   readonly hasTrial: boolean;
   /** the IMSI on its card now; undefined if EF.IMSI holds none */
@@ -114,6 +123,7 @@ export async function createLabDevice(options: LabDeviceOptions): Promise<LabDev
     get switches() {
       return store.switches;
     },
+    card: () => card.state,
     ki: () => card.state.usim.k,
     iccid: () => card.state.iccid,
     hasTrial: made.class !== 'plain',

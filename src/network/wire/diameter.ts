@@ -94,6 +94,7 @@ const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 30_000;
 
 const NO_REALMS: ReadonlySet<string> = new Set();
+const EVERY_REALM: ReadonlySet<string> = new Set(['*']);
 
 const text = new TextDecoder();
 const textAvp = (message: Message, code: number): string | undefined => {
@@ -507,7 +508,10 @@ export async function createDiameterNode(options: DiameterNodeOptions): Promise<
       if (suits && !link.connection?.ready()) hope = true;
       if (link.connection) consider(link.connection, link.realms);
     }
-    for (const connection of accepted) consider(connection, NO_REALMS);
+    // A relay that came to us takes what nobody else does (RFC 6733 §2.4).
+    for (const connection of accepted) {
+      consider(connection, connection.peer?.applications.has(APPLICATION.relay) ? EVERY_REALM : NO_REALMS);
+    }
     return { best, hope };
   }
 
