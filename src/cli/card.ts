@@ -28,9 +28,9 @@ const whole =
   };
 
 /** One of the algorithms of a card. */
-function algorithm(text: string): 'milenage' | 'test-xor' {
-  if (text === 'milenage' || text === 'test-xor') return text;
-  throw new FieldError('--algorithm', JSON.stringify(text), 'milenage or test-xor');
+function algorithm(text: string): CardFile['usim']['algorithm'] {
+  if (text === 'milenage' || text === 'tuak' || text === 'test-xor') return text;
+  throw new FieldError('--algorithm', JSON.stringify(text), 'milenage, tuak or test-xor');
 }
 
 /** An option as it is typed: `--service-centre` of `serviceCentre`. */
@@ -221,7 +221,7 @@ export function cardCommand(): Command {
     .option('--spn <text>', "the operator's name")
     .option('--service-centre <digits>', 'international, digits only')
     .option('--apn <name>', 'access point name')
-    .option('--algorithm <name>', 'milenage, or test-xor in test networks', algorithm)
+    .option('--algorithm <name>', 'milenage or tuak, or test-xor in test networks', algorithm)
     .option('--pairs <number>', 'pairs of the key list; 0: none', whole('--pairs'))
     .option('--pin1-enabled', 'PIN1 is asked for')
     .action(async (options: NewOptions) => make(options));

@@ -88,6 +88,22 @@ test('card new writes a card that card read shows, without its keys', async (t) 
   }
 });
 
+test('card new --algorithm tuak: a card that card read shows, without TOPc', async (t) => {
+  const path = join(folder(t), 'card.json');
+  const made = await rehome(['card', 'new', '--out', path, '--algorithm', 'tuak', '--pairs', '0']);
+  assert.deepEqual([made.code, made.out], [0, ''], made.err);
+  const { usim } = parseCardFile(readFileSync(path, 'utf8'));
+  assert.deepEqual([usim.algorithm, usim.k.length, usim.topc?.length], ['tuak', 64, 64]);
+  const { code, out } = await rehome(['card', 'read', '--card', path]);
+  assert.equal(code, 0);
+  assert.match(out, /^Authentication {3}tuak$/m);
+  assert.ok(![usim.k, usim.topc!].some((key) => out.includes(key) || made.err.includes(key)));
+  refused(
+    await rehome(['card', 'new', '--out', `${path}2`, '--algorithm', 'tuak']),
+    /^rehome: --algorithm: tuak, expected milenage in a card with a key list\n$/,
+  );
+});
+
 test('card new takes a profile from standard input, keys and all', async (t) => {
   const where = folder(t);
   const [one, two] = [join(where, 'one.json'), join(where, 'two.json')];
@@ -119,7 +135,7 @@ test('what is wrong is one line that names it', async (t) => {
   );
   for (const [option, value, line] of [
     ['--apn', 'a..b', '--apn: "a\\.\\.b", expected labels joined by single dots'],
-    ['--algorithm', 'foo', '--algorithm: "foo", expected milenage or test-xor'],
+    ['--algorithm', 'foo', '--algorithm: "foo", expected milenage, tuak or test-xor'],
     ['--mnc-length', '4', '--mnc-length: 4, expected 2 or 3'],
     ['--service-centre', 'home', '--service-centre: "home", expected an international number, .*'],
     [
@@ -136,7 +152,7 @@ test('what is wrong is one line that names it', async (t) => {
       ...['card', 'new', '--out', path, '--algorithm', 'test-xor', '--pairs', '0'],
       ...['--imsi', '262010000000001'],
     ]),
-    /^rehome: --algorithm: "test-xor", expected milenage outside test networks, .*\n$/,
+    /^rehome: --algorithm: "test-xor", expected milenage or tuak outside test networks, .*\n$/,
   );
   refused(
     await rehome(['card', 'new', '--out', path, '--from', '-', '--mnc-length', '2']),
@@ -167,7 +183,10 @@ test('what is wrong is one line that names it', async (t) => {
   writeFileSync(path, JSON.stringify(file));
   for (const words of [['read'], ['serve', '--vpcd', '127.0.0.1:1']]) {
     const outcome = await rehome(['card', words[0]!, '--card', path, ...words.slice(1)]);
-    refused(outcome, /^rehome: .*card\.json: usim\.k: 30 characters, expected 32 hexadecimal digits\n$/);
+    refused(
+      outcome,
+      /^rehome: .*card\.json: usim\.k: 30 characters, expected 32 hexadecimal digits, or 64 for tuak\n$/,
+    );
     assert.ok(!outcome.err.includes(file.usim.k));
   }
 });

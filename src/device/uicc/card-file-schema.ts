@@ -24,6 +24,8 @@ const encodes = (encode: () => Uint8Array): boolean => {
   }
 };
 const key16 = text(/^[0-9a-fA-F]{32}$/, '32 hexadecimal digits');
+const k = text(/^(?:[0-9a-fA-F]{32}){1,2}$/, '32 hexadecimal digits, or 64 for tuak');
+const key32 = text(/^[0-9a-fA-F]{64}$/, '64 hexadecimal digits');
 const otaKey = text(/^(?:[0-9a-fA-F]{16}){2,4}$/, '32, 48 or 64 hexadecimal digits');
 const bytes = text(/^(?:[0-9a-fA-F]{2})*$/, 'hexadecimal digits, two a byte');
 const pin = text(/^[0-9]{4,8}$/, '4 to 8 digits');
@@ -42,10 +44,12 @@ const pinStatus = z.strictObject({
 const usim = z.strictObject({
   imsi: text(/^[0-9]{6,15}$/, '6 to 15 digits'),
   mncLength: z.union([z.literal(2), z.literal(3)], { error: '2 or 3' }),
-  algorithm: z.enum(['milenage', 'test-xor'], { error: 'milenage or test-xor' }),
-  k: key16,
+  algorithm: z.enum(['milenage', 'tuak', 'test-xor'], { error: 'milenage, tuak or test-xor' }),
+  k,
   opc: key16.optional(),
+  topc: key32.optional(),
   resLength: whole(4, 16).optional(),
+  keccakIterations: whole(1, 255).optional(),
   sqn: sqnArray.optional(),
   msisdn: number.optional(),
   spn: text(/^[\x20-\x7e]{1,16}$/, '1 to 16 printable ASCII characters')
@@ -158,7 +162,7 @@ export const accepts = (name: keyof CardFile['usim'], value: unknown): boolean =
  */
 const HARMLESS = new Set(
   (
-    'format iccid imsi mncLength algorithm resLength indLength seq msisdn spn serviceCentre apn accessClasses ' +
+    'format iccid imsi mncLength algorithm resLength keccakIterations indLength seq msisdn spn serviceCentre apn accessClasses ' +
     'enabled tries unblockTries number counter tars index state next last report from secondsLeft rejections ' +
     'deactivated'
   ).split(' '),

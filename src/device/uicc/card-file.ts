@@ -285,13 +285,15 @@ export function stateOf(file: CardFile): CardState {
     algorithm: usim.algorithm,
     k: fromHex(usim.k),
     ...(usim.opc !== undefined && { opc: fromHex(usim.opc) }),
+    ...(usim.topc !== undefined && { topc: fromHex(usim.topc) }),
     ...(usim.resLength !== undefined && { resLength: usim.resLength }),
+    ...(usim.keccakIterations !== undefined && { keccakIterations: usim.keccakIterations }),
   };
   if (usim.algorithm === 'test-xor' && usim.imsi !== NO_IMSI && !TEST_NETWORK.test(usim.imsi)) {
     throw new FieldError(
       'usim.algorithm',
       '"test-xor"',
-      'milenage outside test networks, whose IMSI begins with 001 or 999',
+      'milenage or tuak outside test networks, whose IMSI begins with 001 or 999',
     );
   }
   try {

@@ -16,7 +16,8 @@ export interface CardOptions {
   spn?: string;
   serviceCentre?: string;
   apn?: string;
-  algorithm?: 'milenage' | 'test-xor';
+  /** default milenage; tuak draws a K of 256 bits */
+  algorithm?: CardFile['usim']['algorithm'];
   /** pairs of the key list, 1–255; 0: no key list, and a key set of its own */
   pairs?: number;
   /** whether PIN1 is asked for; default false: nobody types into a machine */
@@ -45,7 +46,7 @@ export function createCardFile(options: CardOptions, random: Random): CardFile {
   if (pairs > 0 && algorithm !== 'milenage') {
     throw new FieldError('algorithm', algorithm, 'milenage in a card with a key list');
   }
-  const key = (): string => toHex(random.bytes(16));
+  const key = (length = 16): string => toHex(random.bytes(length));
   const head = `8988${digits(random, 14)}`;
   const list = Array.from({ length: pairs }, (_, index) => ({
     index,
@@ -55,7 +56,7 @@ export function createCardFile(options: CardOptions, random: Random): CardFile {
     kic: key(),
     kid: key(),
   }));
-  const first = list[0] ?? { k: key(), opc: key() };
+  const first = list[0] ?? { k: key(algorithm === 'tuak' ? 32 : 16), opc: key() };
   return checkCardFile({
     format: CARD_FORMAT,
     iccid: options.iccid ?? `${head}${luhnDigit(head)}`,
@@ -71,6 +72,7 @@ export function createCardFile(options: CardOptions, random: Random): CardFile {
       algorithm,
       k: first.k,
       ...(algorithm === 'milenage' && { opc: first.opc }),
+      ...(algorithm === 'tuak' && { topc: key(32) }),
       ...(options.msisdn !== undefined && { msisdn: options.msisdn }),
       ...(options.spn !== undefined && { spn: options.spn }),
       ...(options.serviceCentre !== undefined && { serviceCentre: options.serviceCentre }),

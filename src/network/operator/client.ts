@@ -38,7 +38,7 @@ export type SwitchRequest = z.infer<typeof switchRequestSchema>;
 
 /** What an authentication centre must support for a card, and what the card can do; nothing of it is secret. */
 export const cardProfileSchema = z.strictObject({
-  algorithm: z.enum(['milenage', 'test-xor']),
+  algorithm: z.enum(['milenage', 'tuak', 'test-xor']),
   resLength: z.number().int(),
   ownConstants: z.boolean(),
   /** whether the card tries a new subscription and falls back by itself */

@@ -44,10 +44,12 @@ export interface SoftwareVaultOptions {
 const hex = z.string().regex(/^(?:[0-9a-f]{2})+$/);
 const constants = z.strictObject({ c: z.array(hex), r: z.array(z.number()) });
 const akaSchema = z.strictObject({
-  algorithm: z.enum(['milenage', 'test-xor']),
+  algorithm: z.enum(['milenage', 'tuak', 'test-xor']),
   k: hex,
   opc: hex.optional(),
+  topc: hex.optional(),
   resLength: z.number().optional(),
+  keccakIterations: z.number().optional(),
   constants: constants.optional(),
 });
 const otaSchema = z.strictObject({ kic: hex, kid: hex, kik: hex.optional() });
@@ -76,7 +78,9 @@ const plainAka = (key: SubscriberKey): z.infer<typeof akaSchema> => ({
   algorithm: key.algorithm,
   k: toHex(key.k),
   ...(key.opc ? { opc: toHex(key.opc) } : {}),
+  ...(key.topc ? { topc: toHex(key.topc) } : {}),
   ...(key.resLength === undefined ? {} : { resLength: key.resLength }),
+  ...(key.keccakIterations === undefined ? {} : { keccakIterations: key.keccakIterations }),
   ...(key.constants
     ? { constants: { c: key.constants.c.map((each) => toHex(each)), r: [...key.constants.r] } }
     : {}),
@@ -85,7 +89,9 @@ const plainAka = (key: SubscriberKey): z.infer<typeof akaSchema> => ({
 function akaOf(plain: z.infer<typeof akaSchema>): SubscriberKey {
   const key: SubscriberKey = { algorithm: plain.algorithm, k: fromHex(plain.k, 'k') };
   if (plain.opc !== undefined) key.opc = fromHex(plain.opc, 'opc');
+  if (plain.topc !== undefined) key.topc = fromHex(plain.topc, 'topc');
   if (plain.resLength !== undefined) key.resLength = plain.resLength;
+  if (plain.keccakIterations !== undefined) key.keccakIterations = plain.keccakIterations;
   if (plain.constants !== undefined) {
     key.constants = {
       c: plain.constants.c.map((each) => fromHex(each, 'c')),

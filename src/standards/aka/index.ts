@@ -1,4 +1,4 @@
-/** Authentication and key agreement: Milenage, test-xor, vectors, AUTS, sequence numbers, and the keys of EPS. */
+/** Authentication and key agreement: Milenage, TUAK, test-xor, vectors, AUTS, sequence numbers, and the keys of EPS. */
 export * from './key.ts';
 export * from './vector.ts';
 export * from './sqn.ts';

@@ -117,13 +117,17 @@ export function prepareMilenage(
     return result;
   }
 
+  /** OUT1: MAC-A, then MAC-S. */
+  function out1(rand: Uint8Array, sqn: Uint8Array, amf: Uint8Array): Uint8Array {
+    putF1(temp(rand), sqn, amf, blocks, 0);
+    return unmask(encrypt(blocks.subarray(0, 16)), 0);
+  }
+
   return {
     algorithm: 'milenage',
     resLength,
-    f1(rand, sqn, amf) {
-      putF1(temp(rand), sqn, amf, blocks, 0);
-      return unmask(encrypt(blocks.subarray(0, 16)), 0);
-    },
+    f1: (rand, sqn, amf) => out1(rand, sqn, amf).subarray(0, 8),
+    f1Star: (rand, sqn, amf) => out1(rand, sqn, amf).subarray(8),
     f2345(rand) {
       const t = temp(rand);
       for (let n = 1; n < 4; n++) put(t, n, blocks, 16 * (n - 1));

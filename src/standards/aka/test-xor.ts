@@ -21,21 +21,23 @@ export function prepareTestXor(k: Uint8Array, resLength: number): AkaKey {
     ik: rotate(x, 2),
     ak: x.slice(3, 9),
   });
-  const macs = (x: Uint8Array, sqn: Uint8Array, amf: Uint8Array): Uint8Array => {
+  /** MAC-A, and MAC-S as well: f1* is f1. */
+  const macOf = (x: Uint8Array, sqn: Uint8Array, amf: Uint8Array): Uint8Array => {
     expectLength('sqn', sqn, 6);
     expectLength('amf', amf, 2);
-    const mac = new Uint8Array(16);
-    for (let i = 0; i < 8; i++) mac[i] = mac[i + 8] = x[i]! ^ (i < 6 ? sqn[i]! : amf[i - 6]!);
+    const mac = new Uint8Array(8);
+    for (let i = 0; i < 8; i++) mac[i] = x[i]! ^ (i < 6 ? sqn[i]! : amf[i - 6]!);
     return mac;
   };
   return {
     algorithm: 'test-xor',
     resLength,
-    f1: (rand, sqn, amf) => macs(xdout(rand), sqn, amf),
+    f1: (rand, sqn, amf) => macOf(xdout(rand), sqn, amf),
+    f1Star: (rand, sqn, amf) => macOf(xdout(rand), sqn, amf),
     f2345: (rand) => response(xdout(rand)),
     f12345(rand, sqn, amf) {
       const x = xdout(rand);
-      return { ...response(x), mac: macs(x, sqn, amf) };
+      return { ...response(x), mac: macOf(x, sqn, amf) };
     },
     f5Star: (rand) => xdout(rand).slice(3, 9),
   };

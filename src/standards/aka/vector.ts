@@ -55,7 +55,7 @@ export function computeAll(key: AkaKey, rand: Uint8Array, sqn: Uint8Array, amf: 
   const { mac, res, ck, ik, ak } = key.f12345(rand, sqn, amf);
   return {
     macA: mac.subarray(0, 8),
-    macS: mac.subarray(8),
+    macS: key.f1Star(rand, sqn, amf),
     res,
     ck,
     ik,
@@ -102,7 +102,7 @@ export function openChallenge(key: AkaKey, rand: Uint8Array, autn: Uint8Array): 
   const sqn = new Uint8Array(6);
   for (let i = 0; i < 6; i++) sqn[i] = autn[i]! ^ response.ak[i]!;
   const amf = autn.slice(6, 8);
-  const mac = key.f1(rand, sqn, amf).subarray(0, 8);
+  const mac = key.f1(rand, sqn, amf);
   return { ...response, sqn, amf, macValid: timingSafeEqual(mac, autn.subarray(8)) };
 }
 
@@ -115,7 +115,7 @@ export function makeAuts(key: AkaKey, rand: Uint8Array, sqnMs: Uint8Array): Uint
   const hidden = key.f5Star(rand).slice();
   expectLength('sqnMs', sqnMs, 6);
   for (let i = 0; i < 6; i++) hidden[i]! ^= sqnMs[i]!;
-  return concat(hidden, key.f1(rand, sqnMs, RESYNC_AMF).subarray(8));
+  return concat(hidden, key.f1Star(rand, sqnMs, RESYNC_AMF));
 }
 
 /**
@@ -128,6 +128,6 @@ export function verifyAuts(key: AkaKey, rand: Uint8Array, auts: Uint8Array): Uin
   expectLength('auts', auts, 14);
   const sqnMs = key.f5Star(rand).slice();
   for (let i = 0; i < 6; i++) sqnMs[i]! ^= auts[i]!;
-  const macS = key.f1(rand, sqnMs, RESYNC_AMF).subarray(8);
+  const macS = key.f1Star(rand, sqnMs, RESYNC_AMF);
   return timingSafeEqual(macS, auts.subarray(6)) ? sqnMs : undefined;
 }

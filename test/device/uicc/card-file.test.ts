@@ -76,7 +76,7 @@ test('an edit by hand that makes no card is one line: the place, what was found,
   const edits: [place: string, value: unknown, message: RegExp][] = [
     ['iccid', undefined, /^iccid: absent, expected 18 to 20 digits$/],
     ['usim.imsi', 12345, /^usim\.imsi: 12345, expected 6 to 15 digits$/],
-    ['usim.k', 'abcd', /^usim\.k: 4 characters, expected 32 hexadecimal digits$/],
+    ['usim.k', 'abcd', /^usim\.k: 4 characters, expected 32 hexadecimal digits, or 64 for tuak$/],
     ['usim', undefined, /^usim: absent, expected an object$/],
     ['colour', 'red', /^colour: present, expected no such field$/],
     ['format', 'rehome-card/2', /^format: "rehome-card\/2", expected "rehome-card\/1"$/],
@@ -149,7 +149,7 @@ test('test-xor is for test networks', () => {
   for (const imsi of ['262010000000001', '000010000000001', '901700000000001']) {
     assert.throws(() => parseCardFile(formatFile(file(imsi))), {
       field: 'usim.algorithm',
-      message: /milenage outside test networks/,
+      message: /milenage or tuak outside test networks/,
     });
   }
 });
@@ -251,12 +251,15 @@ test('whatever is wrong with a secret, the message does not show it', () => {
   const armed = structuredClone(full);
   armed.keyList = { ...fresh().keyList!, armed: full.keyList!.trial!.command };
   armed.usim = { ...armed.usim, k: armed.keyList.pairs[0]!.k!, opc: armed.keyList.pairs[0]!.opc! };
+  const tuak: CardFile = createCardFile({ algorithm: 'tuak', pairs: 0 }, drawn('tuak'));
+  tuak.usim = { ...tuak.usim, resLength: 8, keccakIterations: 2 };
   stateOf(full);
   stateOf(armed);
+  stateOf(tuak);
   const secret =
-    /(?:^|\.)(?:k|opc|kic|kid|kik|(?:(?<!pinStatus\.)(?:pin[12]|puk[12]|adm1))|armed|command)$|(?:^|\.)(?:files|saved)\./;
+    /(?:^|\.)(?:k|opc|topc|kic|kid|kik|(?:(?<!pinStatus\.)(?:pin[12]|puk[12]|adm1))|armed|command)$|(?:^|\.)(?:files|saved)\./;
   const told = { secret: 0, open: 0 };
-  for (const file of [full, armed]) {
+  for (const file of [full, armed, tuak]) {
     for (const path of leaves(file)) {
       const isSecret = secret.test(path.join('.'));
       for (const [marker, ...values] of [

@@ -31,7 +31,7 @@ test('Milenage: all outputs of TS 35.208 sets 1 to 20', () => {
       [f1, f1s, f2, f3, f4, f5, f5s].map((x) => toHex(x!)),
       `row ${i}`,
     );
-    assert.equal(toHex(concat(key.f1(rand!, sqn!, amf!))), toHex(concat(f1!, f1s!)));
+    assert.deepEqual([key.f1(rand!, sqn!, amf!), key.f1Star(rand!, sqn!, amf!)].map(toHex), got.slice(0, 2));
     assert.equal(toHex(key.f2345(rand!).res), toHex(f2!));
   }
 });
@@ -112,6 +112,14 @@ test('test-xor: TS 34.108 §8.1.2 by hand', () => {
 const keys: fc.Arbitrary<AkaKey> = fc.oneof(
   fc.record({ k: bytes(16), opc: bytes(16) }).map((x) => prepare({ algorithm: 'milenage', ...x })),
   fc.record({ k: bytes(16) }).map((x) => prepare({ algorithm: 'test-xor', ...x })),
+  fc
+    .record({
+      k: fc.oneof(bytes(16), bytes(32)),
+      topc: bytes(32),
+      resLength: fc.constantFrom(4, 8, 16),
+      keccakIterations: fc.integer({ min: 1, max: 3 }),
+    })
+    .map((x) => prepare({ algorithm: 'tuak', ...x })),
 );
 
 test('what the centre makes, the card opens; one flipped bit and it does not', () => {
