@@ -18,7 +18,11 @@ export function toolCommand(): Command {
         console.log(JSON.stringify(run(await readJson(process.stdin))));
       });
   };
-  add('aka', 'Milenage (TS 35.206) or test-xor (TS 34.108): f1 to f5* and AUTN of one challenge', aka);
+  add(
+    'aka',
+    'Milenage (TS 35.206), TUAK (TS 35.231) or test-xor (TS 34.108): f1 to f5* and AUTN of one challenge',
+    aka,
+  );
   add('ota-encode', 'a secured command packet (TS 102 225), from its length on', otaEncode);
   add('ota-decode', 'a secured response packet (TS 102 225), from its length on', otaDecode);
   add(

@@ -53,6 +53,62 @@ test('tool aka: TS 35.208 test set 1, from OP and from OPc', async () => {
   assert.deepEqual(JSON.parse(fromOpc.stdout), expected);
 });
 
+const TUAK_6 = {
+  algorithm: 'tuak',
+  k: '1574ca56881d05c189c82880f789c9cd4244955f4426aa2b69c29f15770e5aa5',
+  top: 'e59f6eb10ea406813f4991b0b9e02f181edf4c7e17b480f66d34da35ee88c95e',
+  rand: 'c570aac68cde651fb1e3088322498bef',
+  sqn: 'c89bb71f3a41',
+  amf: '297d',
+  resLength: 256,
+  macLength: 256,
+  ckLength: 256,
+  ikLength: 256,
+  keccakIterations: 2,
+};
+
+test('tool aka: TS 35.233 test sets 6 and 1, from TOP and from TOPc', async () => {
+  const expected = {
+    topc: 'b04a66f26c62fcd6c82de22a179ab65506ecf47f56245cd149966cfa9cec7a51',
+    macA: '90d2289ed1ca1c3dbc2247bb480d431ac71d2e4a7677f6e997cfddb0cbad88b7',
+    macS: '427355dbac30e825063aba61b556e87583abac638e3ab01c4c884ad9d458dc2f',
+    res: 'd67e6e64590d22eecba7324afa4af4460c93f01b24506d6e12047d789a94c867',
+    ck: 'ede57edfc57cdffe1aae75066a1b7479bbc3837438e88d37a801cccc9f972b89',
+    ik: '48ed9299126e5057402fe01f9201cf25249f9c5c0ed2afcf084755daff1d3999',
+    ak: '6aae8d18c448',
+    akStar: '8c5f33b61f4e',
+    autn: 'a2353a07fe09297d90d2289ed1ca1c3dbc2247bb480d431ac71d2e4a7677f6e997cfddb0cbad88b7',
+  };
+  const fromTop = await rehome(['tool', 'aka'], JSON.stringify(TUAK_6));
+  assert.deepEqual([fromTop.code, fromTop.stderr], [0, '']);
+  assert.deepEqual(JSON.parse(fromTop.stdout), expected);
+  const { top: _top, ...rest } = TUAK_6;
+  const fromTopc = await rehome(['tool', 'aka'], JSON.stringify({ ...rest, topc: expected.topc }));
+  assert.deepEqual(JSON.parse(fromTopc.stdout), expected);
+  // Set 1 has the usual lengths but for its RES.
+  const usual = await rehome(
+    ['tool', 'aka'],
+    JSON.stringify({
+      algorithm: 'tuak',
+      k: 'ab'.repeat(16),
+      topc: 'bd04d9530e87513c5d837ac2ad954623a8e2330c115305a73eb45d1f40cccbff',
+      rand: '42'.repeat(16),
+      sqn: '11'.repeat(6),
+      amf: 'ffff',
+      resLength: 32,
+    }),
+  );
+  const { res, ck, autn } = JSON.parse(usual.stdout) as Record<string, string>;
+  assert.deepEqual(
+    { res, ck, autn },
+    {
+      res: '657acd64',
+      ck: 'd71a1e5c6caffe986a26f783e5c78be1',
+      autn: '608e0f8a8145fffff9a54e6aeaa8618d',
+    },
+  );
+});
+
 test('tool aka: wrong input is exit 2 and one line that names the field and hides the key', async () => {
   const cases: [object | string, RegExp][] = [
     [{ ...SET_1, k: SET_1.k.slice(2) }, /^rehome: k: 15 bytes, expected 16 bytes/],
@@ -62,6 +118,21 @@ test('tool aka: wrong input is exit 2 and one line that names the field and hide
     [{ ...SET_1, algorithm: 'comp128' }, /^rehome: algorithm: /],
     [{ ...SET_1, algorithm: 'test-xor' }, /^rehome: op: present, expected none for test-xor/],
     [{ ...SET_1, ki: '00' }, /^rehome: ki: /],
+    [{ ...SET_1, top: TUAK_6.top }, /^rehome: top: present, expected none for milenage/],
+    [{ ...SET_1, resLength: 64 }, /^rehome: resLength: present, expected none for milenage/],
+    [
+      { ...SET_1, op: undefined, opc: undefined },
+      /^rehome: op: absent, as is opc, expected either op or opc/,
+    ],
+    [{ ...TUAK_6, op: SET_1.op }, /^rehome: op: present, expected none for tuak/],
+    [{ ...TUAK_6, topc: TUAK_6.top }, /^rehome: top: present, as is topc, expected either top or topc/],
+    [{ ...TUAK_6, top: SET_1.op }, /^rehome: top: 16 bytes, expected 32 bytes/],
+    [{ ...TUAK_6, k: TUAK_6.k.slice(16) }, /^rehome: k: 24 bytes, expected 16 or 32 bytes/],
+    [{ ...TUAK_6, macLength: 96 }, /^rehome: macLength: 96, expected 64, 128 or 256 bits/],
+    [{ ...TUAK_6, resLength: 8 }, /^rehome: resLength: 8, expected 32, 64, 128 or 256 bits/],
+    [{ ...TUAK_6, ckLength: 64 }, /^rehome: ckLength: 64, expected 128 or 256 bits/],
+    [{ ...TUAK_6, ikLength: '128' }, /^rehome: ikLength: not as specified, expected number/],
+    [{ ...TUAK_6, keccakIterations: 0 }, /^rehome: keccakIterations: 0, expected 1 to 255/],
     ['{', /^rehome: standard input: 1 bytes, expected one JSON document/],
     [[], /^rehome: input: /],
   ];
@@ -74,7 +145,7 @@ test('tool aka: wrong input is exit 2 and one line that names the field and hide
     assert.equal(stdout, '');
     assert.match(stderr, line);
     assert.equal(stderr.trim().split('\n').length, 1, stderr);
-    assert.ok(!stderr.includes(SET_1.k.slice(4, 20)));
+    for (const { k } of [SET_1, TUAK_6]) assert.ok(!stderr.includes(k.slice(20, 30)));
   }
 });
 
