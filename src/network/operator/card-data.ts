@@ -1,8 +1,10 @@
 /**
  * Card data as vendors ship it: CSV with a header line, columns as pySim and sysmocom name them (IMSI, ICCID,
- * Ki, OPC, KIC1, KID1, MSISDN …), in any order and case. A file is taken in whole or not at all.
+ * Ki, OPC, KIC1, KID1, MSISDN …), in any order and case. ALGORITHM (milenage where it is empty or not there, or tuak)
+ * and TOPC are for cards with TUAK. A file is taken in whole or not at all.
  */
 import { parse } from 'csv-parse/sync';
+import type { SubscriberKey } from '../../standards/aka/index.ts';
 import { FieldError, fromHex } from '../../standards/bytes/index.ts';
 import type { CardCodes, KeyVault } from '../vault/vault.ts';
 import type { OperatorStore } from './store.ts';
@@ -14,10 +16,7 @@ export interface CardDatum {
   imsi: string;
   iccid: string;
   msisdn: string;
-  /** 16 bytes */
-  ki: Uint8Array;
-  /** 16 bytes */
-  opc: Uint8Array;
+  aka: SubscriberKey;
   /** AES, 16, 24 or 32 bytes each, of key set 1 */
   kic: Uint8Array;
   kid: Uint8Array;
@@ -27,7 +26,9 @@ export interface CardDatum {
   applets: string[];
 }
 
-const REQUIRED = ['imsi', 'iccid', 'msisdn', 'ki', 'opc', 'kic1', 'kid1'] as const;
+const REQUIRED = ['imsi', 'iccid', 'msisdn', 'ki', 'kic1', 'kid1'] as const;
+/** Of these a file has one or both, by the algorithms of its cards. */
+const OPERATOR_KEYS = ['opc', 'topc'] as const;
 
 /** Columns of codes that a file may have. */
 const CODES: readonly [keyof CardCodes, RegExp, string][] = [
@@ -52,15 +53,14 @@ function luhnHolds(digits: string): boolean {
 /** Column names of a header line. @throws FieldError on one that is missing or there twice */
 function headerOf(cells: string[]): string[] {
   const names = cells.map((name) => name.trim().toLowerCase());
-  for (const column of REQUIRED) {
-    const times = names.filter((name) => name === column).length;
-    if (times !== 1) {
-      throw new FieldError(
-        `header, ${column}`,
-        times === 0 ? 'no such column' : `${times} columns`,
-        `one column each of ${REQUIRED.join(', ')}`,
-      );
-    }
+  const wanted = `one column each of ${REQUIRED.join(', ')}, and opc or topc`;
+  const timesOf = (column: string): number => names.filter((name) => name === column).length;
+  for (const column of [...REQUIRED, ...OPERATOR_KEYS, 'algorithm']) {
+    const times = timesOf(column);
+    if (times > 1) throw new FieldError(`header, ${column}`, `${times} columns`, wanted);
+    const optional =
+      column === 'algorithm' || column === 'topc' || (column === 'opc' && timesOf('topc') === 1);
+    if (times === 0 && !optional) throw new FieldError(`header, ${column}`, 'no such column', wanted);
   }
   return names;
 }
@@ -121,6 +121,19 @@ export function parseCardData(csv: string, ranges: readonly string[]): CardDatum
       }
       return value;
     };
+    /** What Ki is for, and the one operator key that goes with it. */
+    const akaOf = (): SubscriberKey => {
+      const algorithm = (row.algorithm ?? '').toLowerCase() || 'milenage';
+      if (algorithm !== 'milenage' && algorithm !== 'tuak') {
+        throw new FieldError(at('algorithm'), shown(algorithm), 'milenage or tuak');
+      }
+      const [own, other] = algorithm === 'milenage' ? (['opc', 'topc'] as const) : (['topc', 'opc'] as const);
+      if (!row[own]) throw new FieldError(at(own), 'empty', `a value for ${algorithm}`);
+      if (row[other]) throw new FieldError(at(other), 'present', `none for ${algorithm}`);
+      return algorithm === 'milenage'
+        ? { algorithm, k: secret('ki', [16]), opc: secret('opc', [16]) }
+        : { algorithm, k: secret('ki', [16, 32]), topc: secret('topc', [32]) };
+    };
     const imsi = digits('imsi', /^[0-9]{6,15}$/, '6 to 15 digits');
     if (!ranges.some((range) => imsi.startsWith(range))) {
       throw new FieldError(
@@ -136,8 +149,7 @@ export function parseCardData(csv: string, ranges: readonly string[]): CardDatum
       imsi,
       iccid,
       msisdn: digits('msisdn', /^[0-9]{3,15}$/, '3 to 15 digits'),
-      ki: secret('ki', [16]),
-      opc: secret('opc', [16]),
+      aka: akaOf(),
       kic: secret('kic1', [16, 24, 32]),
       kid: secret('kid1', [16, 24, 32]),
       ...(row.kik1 ? { kik: secret('kik1', [16, 24, 32]) } : {}),
@@ -172,7 +184,7 @@ export function importCards(
   state: 'ready' | 'stock' = 'ready',
 ): void {
   store.transaction(() => {
-    for (const { line, imsi, iccid, msisdn, ki, opc, kic, kid, kik, codes, applets } of cards) {
+    for (const { line, imsi, iccid, msisdn, aka, kic, kid, kik, codes, applets } of cards) {
       const taken = (column: string, value: string): FieldError =>
         new FieldError(`line ${line}, ${column}`, value, `one that this operator does not have yet`);
       if (store.byImsi(imsi)) throw taken('imsi', imsi);
@@ -180,7 +192,7 @@ export function importCards(
       if (store.byMsisdn(msisdn)) throw taken('msisdn', msisdn);
       const label = `${iccid} 0`;
       store.insert({ imsi, msisdn, iccid, state, change: null });
-      store.update(imsi, { aka: vault.sealAka(label, { algorithm: 'milenage', k: ki, opc }), label });
+      store.update(imsi, { aka: vault.sealAka(label, aka), label });
       store.putOtaKeys({
         iccid,
         keySet: 1,

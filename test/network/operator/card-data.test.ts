@@ -4,7 +4,7 @@ import { importCards, parseCardData } from '../../../src/network/operator/card-d
 import { openOperatorStore } from '../../../src/network/operator/store.ts';
 import { realClock } from '../../../src/edge/real.ts';
 import { createSoftwareVault } from '../../../src/network/vault/software.ts';
-import { FieldError, toHex } from '../../../src/standards/bytes/index.ts';
+import { FieldError, fromHex, toHex } from '../../../src/standards/bytes/index.ts';
 import { seededRandom } from '../../../src/lab/random.ts';
 
 const HEADER = 'ICCID,IMSI,MSISDN,Ki,OPC,KIC1,KID1';
@@ -50,7 +50,7 @@ test('columns in any order and case, other columns left alone', () => {
     ].join(',');
   const [card] = parseCardData(csv, ['00101']);
   assert.equal(card!.imsi, '001010000000001');
-  assert.equal(toHex(card!.ki), key('a'));
+  assert.deepEqual(card!.aka, { algorithm: 'milenage', k: fromHex(key('a')), opc: fromHex(key('b')) });
   assert.equal(card!.line, 2);
 });
 
@@ -78,6 +78,43 @@ test('what is wrong is named by line and column, and keys are not shown', () => 
   refused(`${HEADER},Ki\n${row()},${'aa'.repeat(16)}`, /^header, ki: 2 columns/);
   refused(`${HEADER}\n\n\n${row({ msisdn: '' })}`, /^line 4, msisdn: empty/);
   refused(`${HEADER}\n1,2,3`, /^line \d+: .*columns/);
+});
+
+test('cards with TUAK, alone and beside others, by ALGORITHM and TOPC', () => {
+  const topc = 'b'.repeat(64);
+  const alone = parseCardData(
+    `${HEADER.replace('OPC', 'TOPC')},Algorithm\n${row({ ki: 'a'.repeat(64), opc: topc })},TUAK`,
+    ['00101'],
+  );
+  assert.deepEqual(alone[0]!.aka, { algorithm: 'tuak', k: fromHex('a'.repeat(64)), topc: fromHex(topc) });
+  const both = `${HEADER},ALGORITHM,TOPC`;
+  const mixed = `${both}\n${row()},,\n${row({ ...second, opc: '' })},tuak,${topc}`;
+  assert.deepEqual(
+    parseCardData(mixed, ['00101']).map(({ aka: { algorithm, k, opc, topc } }) => [
+      algorithm,
+      k.length,
+      opc?.length,
+      topc?.length,
+    ]),
+    [
+      ['milenage', 16, 16, undefined],
+      ['tuak', 16, undefined, 32],
+    ],
+  );
+  refused(`${both}\n${row()},tuak,${topc}`, /^line 2, opc: present, expected none for tuak$/);
+  refused(`${both}\n${row()},,${topc}`, /^line 2, topc: present, expected none for milenage$/);
+  refused(`${both}\n${row({ opc: '' })},tuak,`, /^line 2, topc: empty, expected a value for tuak$/);
+  refused(`${both}\n${row({ opc: '' })},milenage,`, /^line 2, opc: empty, expected a value for milenage$/);
+  refused(`${both}\n${row({ opc: '' })},tuak,${key('b')}`, /^line 2, topc: 16 bytes, expected 32 bytes$/);
+  refused(
+    `${both}\n${row({ opc: '', ki: 'a'.repeat(48) })},tuak,${topc}`,
+    /^line 2, ki: 24 bytes, expected 16 or 32 bytes$/,
+  );
+  refused(`${both}\n${row({ ki: 'a'.repeat(64) })},,`, /^line 2, ki: 32 bytes, expected 16 bytes$/);
+  refused(`${both}\n${row()},comp128,`, /^line 2, algorithm: 7 characters, expected milenage or tuak$/);
+  refused(`${HEADER.replace(',OPC', '')}\n1`, /^header, opc: no such column, .*, and opc or topc$/);
+  refused(`${HEADER},TOPC,topc\n1`, /^header, topc: 2 columns/);
+  refused(`${HEADER},algorithm,ALGORITHM\n1`, /^header, algorithm: 2 columns/);
 });
 
 test('a file is taken in whole or not at all, and keys lie sealed', async () => {
