@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { createChangeEngine, type Progress } from '../../src/change/engine.ts';
 import { createKiListMethod, type KiListOptions } from '../../src/change/ki-list/method.ts';
-import { followParties } from '../../src/change/parties.ts';
+import { createKiTransferMethod, type KiTransferOptions } from '../../src/change/ki-transfer/method.ts';
+import { followParties, type Parties } from '../../src/change/parties.ts';
 import { openChangeStore } from '../../src/change/store.ts';
 import { parseFaults, type Faults } from '../../src/lab/faults.ts';
-import { noStore } from '../../src/lab/store.ts';
+import { noStore, type LabStore } from '../../src/lab/store.ts';
 import { HEARTBEAT, createWorld, type World } from '../../src/lab/world.ts';
 
 export interface Story {
@@ -26,26 +27,45 @@ export interface Story {
   end(): Promise<void>;
 }
 
+/** Where a story is set. */
+export interface Setting {
+  /** 3b if not given */
+  alternative?: '3a' | '3b';
+  /** none if not given: nothing outlives the story */
+  store?: LabStore;
+  pcap?: string;
+  /** what the fleet server gets to hear of the others; as they say it if not given */
+  hearing?: (parties: Parties) => Parties;
+}
+
+const METHODS = { '3a': createKiTransferMethod, '3b': createKiListMethod };
+
 /** A world, and the owner's fleet server that drives changes in it. */
-export async function begin(devices: number, options: Partial<KiListOptions> = {}): Promise<Story> {
+export async function begin(
+  devices: number,
+  options: Partial<KiListOptions & KiTransferOptions> = {},
+  setting: Setting = {},
+): Promise<Story> {
+  const { alternative = '3b', hearing = (parties: Parties): Parties => parties } = setting;
   const faults = parseFaults([]);
   const errors: unknown[] = [];
   const world = await createWorld({
     devices,
-    alternatives: ['3b'],
+    alternatives: [alternative],
     seed: 3,
     faults,
-    store: noStore(),
+    store: setting.store ?? noStore(),
+    ...(setting.pcap === undefined ? {} : { pcap: setting.pcap }),
     onError: (error) => errors.push(error),
   });
   const { clock } = world;
   const store = openChangeStore(':memory:');
-  const parties = { owner: world.owner, operators: world.operators };
+  const parties = hearing({ owner: world.owner, operators: world.operators });
   let progress: Progress[] = [];
   const engine = createChangeEngine({
     clock,
     store,
-    methods: [createKiListMethod({ clock, parties, ...options })],
+    methods: [METHODS[alternative]({ clock, parties, ...options })],
     observe: (each) => {
       progress.push(each);
       story.on(each);
@@ -78,13 +98,13 @@ export async function begin(devices: number, options: Partial<KiListOptions> = {
     },
     async move(device, from, to) {
       const change = (++count).toString(16).padStart(16, '0');
-      const [order] = await ask(world.owner.order([{ change, device, to, alternative: '3b' }]));
+      const [order] = await ask(world.owner.order([{ change, device, to, alternative }]));
       progress = [];
-      const before = world.traffic['3b'].sms;
-      store.enqueue([{ change, device, alternative: '3b', from, to, data: { order: order! } }], clock.now());
+      const before = world.traffic[alternative].sms;
+      store.enqueue([{ change, device, alternative, from, to, data: { order: order! } }], clock.now());
       engine.wake();
       await world.run(() => store.state(change)!.state !== 'live');
-      story.sms = world.traffic['3b'].sms - before;
+      story.sms = world.traffic[alternative].sms - before;
       return {
         state: store.state(change)!.state,
         why: progress.find(({ outcome }) => outcome === 'back')?.why,
