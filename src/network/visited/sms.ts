@@ -34,6 +34,8 @@ const TC1_MS = 10_000;
 const CP_RETRANSMISSIONS = 2;
 /** TR1N: an RP-DATA awaits its RP-ACK, 35 to 45 s. */
 const TR1N_MS = 40_000;
+/** Bytes of an SMS-DELIVER-REPORT without optional parameters: TP-MTI and TP-PI (TS 23.040 §9.2.2.1a). */
+const EMPTY_REPORT = 2;
 /** Messages that wait for a device while it takes another. */
 const MOST_WAITING = 16;
 
@@ -235,7 +237,9 @@ export function createSms({ clock, home, send, observe }: SmsWorld): Sms {
     }
     if (rp.toDevice || rp.reference !== current.reference) return;
     if (rp.type === 'ack') {
-      finish(ue, { resultCode: RESULT.success, ...(rp.tpdu ? { smRpUi: rp.tpdu } : {}) });
+      // A report with no parameter in it says no more than the result does (TS 29.338 §6.2.2).
+      const report = rp.tpdu && rp.tpdu.length > EMPTY_REPORT ? { smRpUi: rp.tpdu } : {};
+      finish(ue, { resultCode: RESULT.success, ...report });
     } else if (rp.type === 'error') {
       // The device will say when it has memory again (RP-SMMA).
       if (rp.cause === RP_CAUSE.memoryCapacityExceeded) ue.wanted = true;

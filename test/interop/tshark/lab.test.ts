@@ -89,3 +89,31 @@ for (const fault of [undefined, 'emm-cause-8']) {
     }
   });
 }
+
+for (const faults of [[], ['lose-sms', 'duplicate-sms', 'reorder', 'cut-power', 'jam']]) {
+  test(`tshark finds nothing malformed in a run of all alternatives${faults.length > 0 ? ' under fire' : ''}`, async (t) => {
+    const tshark = requirePeer(t, findCommand('tshark'), 'tshark', 'tshark');
+    if (tshark === undefined) return;
+    const folder = mkdtempSync(join(tmpdir(), 'rehome-pcap-'));
+    try {
+      const pcap = join(folder, 'air.pcapng');
+      const { result } = await runLab({
+        alternatives: ['2', '3a', '3b'],
+        devices: 12,
+        seed: 7,
+        faults: parseFaults(faults),
+        pcap,
+        tell: () => undefined,
+      });
+      assert.equal(result.stranded, 0);
+      const lines = execFileSync(
+        tshark,
+        ['-r', pcap, '-Y', '_ws.malformed || _ws.expert.severity == error'],
+        { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
+      );
+      assert.equal(lines.split('\n').slice(0, 5).join('\n'), '');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+}
