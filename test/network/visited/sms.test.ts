@@ -44,6 +44,13 @@ const TPDU = encodeTpdu({
   userData: { header: [], data: Uint8Array.of(1, 2, 3) },
 });
 const REPORT = encodeTpdu({ type: 'deliverReport' });
+/** With user data, as a card answers to a secured packet. */
+const PROOF = encodeTpdu({
+  type: 'deliverReport',
+  pid: 0x7f,
+  dcs: 0xf6,
+  userData: { header: [], data: fromHex('0a0b0c') },
+});
 
 async function attached(t: TestContext, options?: Partial<VisitedOptions>) {
   const made = await stage(t, options);
@@ -89,7 +96,18 @@ test('a message reaches the device, and its deliver report the service centre', 
   assert.deepEqual(await hearCp(ue), { type: 'ack', transaction: cp.transaction, fromInitiator: true });
   const answer = await delivering;
   assert.equal(answer.resultCode, RESULT.success);
-  assert.deepEqual(answer.smRpUi, REPORT);
+  // Two bytes, no parameter: it says no more than the result does.
+  assert.equal(answer.smRpUi, undefined);
+  const again = home.deliver(IMSI, TPDU);
+  const second = await hearData(ue);
+  answerRp(ue, second.cp.transaction, {
+    type: 'ack',
+    toDevice: false,
+    reference: second.rp.reference,
+    tpdu: PROOF,
+  });
+  await hearCp(ue);
+  assert.deepEqual((await again).smRpUi, PROOF);
   assert(events.some((event) => event.type === 'sms' && event.outcome === 'delivered'));
 });
 
