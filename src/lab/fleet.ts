@@ -4,7 +4,8 @@ import type { CardFile } from '../device/uicc/index.ts';
 import type { OwnedDevice } from '../network/owner/owner.ts';
 import type { OperatorProfile } from '../network/operator/profile.ts';
 import type { EscrowedPair } from '../network/escrow/escrow.ts';
-import { toHex } from '../standards/bytes/index.ts';
+import type { SubscriberKey } from '../standards/aka/index.ts';
+import { concat, toHex } from '../standards/bytes/index.ts';
 import { FALLBACK_TAR, KEY_LIST_TAR } from '../standards/ota/index.ts';
 import { luhnDigit } from '../standards/uicc/index.ts';
 import { seededRandom } from './random.ts';
@@ -16,13 +17,16 @@ export type LabAlternative = (typeof LAB_ALTERNATIVES)[number];
 /** What a card can do: 3b's list, 3a's fall-back application, or nothing but remote file management. */
 export type CardClass = 'keyList' | 'fallback' | 'plain';
 
+/** What cards without a key list compute. */
+export type LabAlgorithm = 'milenage' | 'tuak';
+
 /** Pairs on each card of 3b, index 0 included. */
 const PAIRS = 4;
 /** Issuer identification of the lab's cards: 89, country 999 (none), issuer 00. */
 const ISSUER = '8999900';
 /** Type allocation code of the lab's devices, from the range for test equipment (TS.06: 00). */
 const TYPE_ALLOCATION = '00101234';
-const COLUMNS = 'ICCID,IMSI,MSISDN,Ki,OPC,KIC1,KID1,KIK1,PIN1,PUK1,PIN2,PUK2,ADM1,APPLETS';
+const COLUMNS = 'ICCID,IMSI,MSISDN,Ki,OPC,KIC1,KID1,KIK1,PIN1,PUK1,PIN2,PUK2,ADM1,APPLETS,ALGORITHM,TOPC';
 
 export interface MadeDevice {
   name: string;
@@ -71,7 +75,13 @@ interface Made {
 }
 
 /** A card of an operator, with the line of the vendor's file that belongs to it. */
-function makeCard(random: Random, i: number, cardClass: CardClass, operator: OperatorProfile): Made {
+function makeCard(
+  random: Random,
+  i: number,
+  cardClass: CardClass,
+  operator: OperatorProfile,
+  algorithm: LabAlgorithm,
+): Made {
   const key = (): Uint8Array => random.bytes(16);
   const body = ISSUER + operator.plmn.slice(-1) + String(i).padStart(10, '0');
   const iccid = body + luhnDigit(body);
@@ -85,6 +95,11 @@ function makeCard(random: Random, i: number, cardClass: CardClass, operator: Ope
     kid: key(),
   }));
   const first = pairs[0]!;
+  // Of TUAK, whose K and TOPc have 256 bits each.
+  const own: SubscriberKey =
+    algorithm === 'tuak' && cardClass !== 'keyList'
+      ? { algorithm, k: concat(first.k, key()), topc: concat(first.opc, key()) }
+      : { algorithm: 'milenage', k: first.k, opc: first.opc };
   // The list's own keys are never replaced by PUT KEY: they have no KIK.
   const kik = cardClass === 'keyList' ? undefined : key();
   const digits = (length: number): string =>
@@ -94,10 +109,14 @@ function makeCard(random: Random, i: number, cardClass: CardClass, operator: Ope
     iccid,
     imsi,
     msisdn,
-    ...[first.k, first.opc, first.kic, first.kid].map(toHex),
+    toHex(own.k),
+    own.opc ? toHex(own.opc) : '',
+    ...[first.kic, first.kid].map(toHex),
     kik ? toHex(kik) : '',
     ...Object.values(codes),
     APPLETS[cardClass].map(toHex).join(' '),
+    own.algorithm,
+    own.topc ? toHex(own.topc) : '',
   ];
   return {
     iccid,
@@ -117,9 +136,10 @@ function makeCard(random: Random, i: number, cardClass: CardClass, operator: Ope
       usim: {
         imsi,
         mncLength: operator.plmn.length === 6 ? 3 : 2,
-        algorithm: 'milenage',
-        k: toHex(first.k),
-        opc: toHex(first.opc),
+        algorithm: own.algorithm,
+        k: toHex(own.k),
+        ...(own.opc && { opc: toHex(own.opc) }),
+        ...(own.topc && { topc: toHex(own.topc) }),
         msisdn,
         serviceCentre: operator.serviceCentre,
         spn: operator.serviceProviderName,
@@ -157,6 +177,7 @@ export function makeFleet(
   seed: number,
   from: OperatorProfile,
   to: OperatorProfile,
+  algorithm: LabAlgorithm = 'milenage',
 ): MadeFleet {
   const random = seededRandom(seed, 'factory');
   const fleet: MadeFleet = {
@@ -171,7 +192,7 @@ export function makeFleet(
     const i = place + 1;
     const cardClass: CardClass =
       alternative === '3b' ? 'keyList' : alternative === '3a' && i % 2 === 0 ? 'fallback' : 'plain';
-    const { iccid, imsi, csvLine, card, pairs } = makeCard(random, i, cardClass, from);
+    const { iccid, imsi, csvLine, card, pairs } = makeCard(random, i, cardClass, from, algorithm);
     const imeiBody = TYPE_ALLOCATION + String(i).padStart(6, '0');
     const imei = imeiBody + luhnDigit(imeiBody);
     const name = `device-${i}`;
@@ -180,7 +201,7 @@ export function makeFleet(
     fleet.devices.push({ name, alternative, class: cardClass, imei, card });
     fleet.owned.push({ device: name, iccid, imei, operator: from.name, imsi });
     if (alternative === '2') {
-      const boxed = makeCard(random, i, 'plain', to);
+      const boxed = makeCard(random, i, 'plain', to, algorithm);
       fleet.stock += boxed.csvLine;
       fleet.box.push({ iccid: boxed.iccid, card: boxed.card });
     }

@@ -9,7 +9,7 @@ import { openChangeStore } from '../change/store.ts';
 import type { Clock } from '../edge/index.ts';
 import { toHex } from '../standards/bytes/index.ts';
 import type { Faults } from './faults.ts';
-import type { LabAlternative } from './fleet.ts';
+import type { LabAlgorithm, LabAlternative } from './fleet.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom } from './random.ts';
 import { noStore, type LabStore } from './store.ts';
@@ -18,6 +18,8 @@ import { HEARTBEAT, createWorld, noTraffic, type Traffic, type World } from './w
 
 export interface LabOptions {
   alternatives: readonly LabAlternative[];
+  /** of the cards without a key list; milenage if not given */
+  algorithm?: LabAlgorithm;
   devices: number;
   seed: number;
   faults: Faults;
@@ -119,6 +121,7 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
   const world = await createWorld({
     devices,
     alternatives,
+    ...(options.algorithm && { algorithm: options.algorithm }),
     seed,
     faults: options.faults,
     store: kept,

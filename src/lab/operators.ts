@@ -10,7 +10,7 @@ export const PROFILES: Record<'A' | 'B', OperatorProfile> = {
     otaAddress: '9990199000002',
     apn: 'm2m.a',
     serviceProviderName: 'Operator A',
-    algorithms: ['milenage'],
+    algorithms: ['milenage', 'tuak'],
   },
   B: {
     name: 'B',
@@ -20,6 +20,6 @@ export const PROFILES: Record<'A' | 'B', OperatorProfile> = {
     otaAddress: '9990299000002',
     apn: 'm2m.b',
     serviceProviderName: 'Operator B',
-    algorithms: ['milenage'],
+    algorithms: ['milenage', 'tuak'],
   },
 };

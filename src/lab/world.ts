@@ -22,7 +22,13 @@ import { openCapture, type Capture } from './capture.ts';
 import { VirtualClock } from './clock.ts';
 import { createLabDevice, type LabDevice } from './device.ts';
 import { count, createJam, smsFault, type FaultCounts, type Faults } from './faults.ts';
-import { LAB_ALTERNATIVES, makeFleet, type LabAlternative, type MadeDevice } from './fleet.ts';
+import {
+  LAB_ALTERNATIVES,
+  makeFleet,
+  type LabAlgorithm,
+  type LabAlternative,
+  type MadeDevice,
+} from './fleet.ts';
 import { createLink } from './link.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom, type SeededRandom } from './random.ts';
@@ -51,6 +57,8 @@ const VISITED_PLMN = '00103';
 export interface WorldOptions {
   devices: number;
   alternatives: readonly LabAlternative[];
+  /** of the cards without a key list; milenage if not given */
+  algorithm?: LabAlgorithm;
   seed: number;
   faults: Faults;
   pcap?: string;
@@ -210,7 +218,14 @@ async function makeWorld(
   };
   const vaults = { A: await vault('A'), B: await vault('B'), escrow: await vault('escrow') };
 
-  const fleet = makeFleet(options.devices, options.alternatives, seed, PROFILES.A, PROFILES.B);
+  const fleet = makeFleet(
+    options.devices,
+    options.alternatives,
+    seed,
+    PROFILES.A,
+    PROFILES.B,
+    options.algorithm,
+  );
   const owner = await createOwner({
     edge: edges.owner,
     name: 'owner',
