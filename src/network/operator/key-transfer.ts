@@ -226,10 +226,11 @@ export function createKeyTransferPart(
     command: string,
     { iccid, imsi }: Subscriber,
     becomes: Reservation,
+    apnBefore?: string,
   ): void => {
     let script: Uint8Array;
     try {
-      script = subscriptionScript(becomes.imsi, becomes.settings);
+      script = subscriptionScript(becomes.imsi, becomes.settings, apnBefore);
     } catch (error) {
       throw refuse(400, 'bad-settings', (error as Error).message);
     }
@@ -251,7 +252,7 @@ export function createKeyTransferPart(
     if (given?.destroyed !== null) {
       throw refuse(409, 'not-given', `${ordered.to} has no keys of card ${ordered.iccid} for this order`);
     }
-    sendFiles(ordered, 'write', subscriber, reserved);
+    sendFiles(ordered, 'write', subscriber, reserved, profile.apn);
     return { ok: true };
   };
 

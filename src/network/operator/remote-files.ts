@@ -46,10 +46,14 @@ function update<T>(
  * A script in expanded format for the USIM's remote file management: all that belongs to a subscription is
  * written, all that remembers a network is cleared, and the card resets its terminal.
  * @param imsi 6–15 digits
+ * @param apnBefore the access point name on the card now, which must go whole; if it is not known, all of EF.ACL
+ * is written
  * @throws FieldError on what a file cannot hold
  */
-export function subscriptionScript(imsi: string, settings: Settings): Uint8Array {
+export function subscriptionScript(imsi: string, settings: Settings, apnBefore?: string): Uint8Array {
   const { mncLength, msisdn, serviceCentre, serviceProviderName, apn } = settings;
+  const names = uicc.EF_ACL.length;
+  const longest = apnBefore === undefined ? names : 4 + Math.max(apn.length, apnBefore.length);
   const everywhere = uicc.ACT.eUtran | uicc.ACT.utran | uicc.ACT.gsm;
   return encodeExpandedCommands([
     // Usual access class: the last digit of the IMSI (TS 22.011 §4.2).
@@ -65,12 +69,12 @@ export function subscriptionScript(imsi: string, settings: Settings): Uint8Array
       configuration: 0xff,
       extension: 0xff,
     }),
-    // Names beyond the first are not counted, and keys without an identifier are none.
-    ...update(uicc.EF_ACL, [apn], uicc.EF_ACL.length, 4 + apn.length),
+    ...update(uicc.EF_ACL, [apn], names, Math.min(longest, names)),
     ...update(uicc.EF_FPLMN, []),
     ...update(uicc.EF_LOCI, { tmsi: ff(4), reserved: 0xff, status: 1 }),
     ...update(uicc.EF_PSLOCI, { ptmsi: ff(4), signature: ff(3), routingArea: 0xff, status: 1 }),
     ...update(uicc.EF_EPSLOCI, { status: 1 }),
+    // Keys without an identifier are none.
     ...update(uicc.EF_KEYS, { ksi: 7, ck: ff(16), ik: ff(16) }, 33, 1),
     ...update(uicc.EF_KEYSPS, { ksi: 7, ck: ff(16), ik: ff(16) }, 33, 1),
     ...update(uicc.EF_EPSNSC, undefined),
@@ -89,7 +93,8 @@ export const readIccidScript = (): Uint8Array =>
 /** The ICCID that it read; undefined if it is none. */
 export function iccidRead(data: Uint8Array): string | undefined {
   try {
-    return uicc.EF_ICCID.decode(data);
+    const iccid = uicc.EF_ICCID.decode(data);
+    return /^[0-9]{18,20}$/.test(iccid) ? iccid : undefined;
   } catch {
     return undefined;
   }
