@@ -153,7 +153,7 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
   );
   const sending = database.prepare(
     `UPDATE ota_message SET state = 'sent', attempts = attempts + 1, counter = ?,
-       first_counter = coalesce(first_counter, ?), due = ? WHERE id = ?`,
+       first_counter = coalesce(first_counter, ?), due = ? WHERE id = ? AND state IN ('queued', 'sent')`,
   );
   const later = database.prepare(
     `UPDATE ota_message SET due = ? WHERE id = ? AND state IN ('queued', 'sent')`,
@@ -215,6 +215,26 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
     return false;
   };
 
+  const isOpen = (id: string): boolean => ['queued', 'sent'].includes(String(find.get(id)?.state));
+
+  /** What the service centre still holds of a command must not arrive either. */
+  const callBack = (id: string): void => {
+    const destination = store.byImsi(String(find.get(id)!.imsi))?.msisdn;
+    for (const { message_id: messageId } of partsOf.all(id)) {
+      if (destination === undefined) break;
+      void esme
+        .request({
+          command: 'cancel_sm',
+          serviceType: '',
+          messageId: String(messageId),
+          source: { ton: 1, npi: 1, address: options.address },
+          destination: { ton: 1, npi: 1, address: destination },
+        })
+        .catch(() => undefined);
+    }
+    forget.run(id);
+  };
+
   const submit = async (row: Record<string, unknown>): Promise<void> => {
     const id = String(row.id);
     const iccid = String(row.iccid);
@@ -224,10 +244,15 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
       finish(row, { result: 'unproven' });
       return;
     }
-    // What the service centre holds is not sent a second time.
-    if (row.state === 'sent' && (await underWay(id))) {
-      later.run(edge.clock.now() + PROOF_TIME, id);
-      return;
+    if (row.state === 'sent') {
+      // What the service centre holds is not sent a second time.
+      const held = await underWay(id);
+      // Proven or withdrawn meanwhile.
+      if (closed || !isOpen(id)) return;
+      if (held) {
+        later.run(edge.clock.now() + PROOF_TIME, id);
+        return;
+      }
     }
     if (Number(row.attempts) >= ATTEMPTS) {
       finish(row, { result: 'unproven' });
@@ -267,7 +292,13 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
       if (response.status !== COMMAND_STATUS.ESME_ROK || !('messageId' in response)) {
         throw new Error(`SMSC refused with status 0x${response.status.toString(16)}`);
       }
+      if (closed) return;
       submitted.run(String(response.messageId), id);
+      // Withdrawn while it was on its way to the service centre.
+      if (find.get(id)?.state === 'withdrawn') {
+        callBack(id);
+        return;
+      }
     }
   };
 
@@ -278,8 +309,9 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
     const now = edge.clock.now();
     for (const row of due.all(now, WINDOW - flying)) {
       flying++;
-      const again = (): void =>
-        void later.run(edge.clock.now() + pauseAfter(Number(row.attempts) + 1), String(row.id));
+      const again = (): void => {
+        if (!closed) later.run(edge.clock.now() + pauseAfter(Number(row.attempts) + 1), String(row.id));
+      };
       // Out of the way of a second claim while it is under way.
       later.run(now + PROOF_TIME, String(row.id));
       void submit(row)
@@ -389,23 +421,7 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
   };
 
   const stopSending = (id: string): void => {
-    if (withdraw.run(id).changes === 0) return;
-    // What the service centre still holds must not arrive either.
-    const row = find.get(id)!;
-    const destination = store.byImsi(String(row.imsi))?.msisdn;
-    for (const { message_id: messageId } of partsOf.all(id)) {
-      if (destination === undefined) break;
-      void esme
-        .request({
-          command: 'cancel_sm',
-          serviceType: '',
-          messageId: String(messageId),
-          source: { ton: 1, npi: 1, address: options.address },
-          destination: { ton: 1, npi: 1, address: destination },
-        })
-        .catch(() => undefined);
-    }
-    forget.run(id);
+    if (withdraw.run(id).changes > 0) callBack(id);
   };
 
   return {
