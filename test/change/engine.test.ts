@@ -95,6 +95,32 @@ test('a retry backs off, doubling to its longest pause; an overdue step turns ba
   store.close();
 });
 
+for (const says of ['retries', 'waits'] as const) {
+  test(`a way back that ${says} until its time is over needs a visit`, async () => {
+    const clock = new VirtualClock(0);
+    const store = openChangeStore(':memory:');
+    const run = (step: Step): Outcome => {
+      if (step !== 'rollBack') return { go: 'back', why: 'no' };
+      return says === 'waits'
+        ? { go: 'wait', until: clock.now() + policy.timeout }
+        : { go: 'retry', why: 'a role is away' };
+    };
+    const engine = createChangeEngine({ clock, store, methods: [method(run)] });
+    store.enqueue(changes(1), clock.now());
+    engine.wake();
+    await clock.run(
+      () => store.counts().live === 0 || clock.now() > 3 * policy.timeout,
+      () => 0,
+    );
+    const { state, log } = store.state('0000000000000000')!;
+    assert.equal(state, 'awaitingVisit');
+    assert.ok(clock.now() >= policy.timeout && clock.now() <= policy.timeout + policy.longestPause);
+    assert.deepEqual([log.at(-1)!.step, log.at(-1)!.what], ['rollBack', 'end']);
+    await engine.close();
+    store.close();
+  });
+}
+
 test('a signal wakes a waiting change at once, by its name or its device, and while a step runs', async () => {
   const clock = new VirtualClock(0);
   const store = openChangeStore(':memory:');

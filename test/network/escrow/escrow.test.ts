@@ -65,7 +65,12 @@ describe('the escrow', () => {
     const iat = Math.floor(Date.now() / 1000);
     return { iat, exp: iat + 3600 };
   };
-  const order = (change = CHANGE, to = 'B', signer = owner): Promise<string> =>
+  const order = (
+    change = CHANGE,
+    to = 'B',
+    signer = owner,
+    other: { alternative?: '2' | '3a'; exp?: number } = {},
+  ): Promise<string> =>
     signer.sign('order', {
       aud: ['A', to, 'escrow'],
       ...times(),
@@ -77,6 +82,7 @@ describe('the escrow', () => {
       from: 'A',
       to,
       alternative: '3b',
+      ...other,
     });
   const release = (index: number, change = CHANGE, to = 'B', signer = a): Promise<string> =>
     signer.sign('index-release', { aud: ['escrow', to], ...times(), change, iccid: ICCID, index, to });
@@ -95,6 +101,17 @@ describe('the escrow', () => {
     await refusedFor(ask('C', order(), release(1)), /asked for by C, ordered to B/);
     const forged = (await release(1)).replace(/\.[^.]*$/, '.AAAA');
     await refusedFor(ask('B', order(), Promise.resolve(forged)), /signature is not A's/);
+    assert.equal((await client.card(ICCID)).next, 1, 'nothing was given out');
+  });
+
+  test('refuses an order of another alternative, and one whose time is over', async () => {
+    for (const alternative of ['2', '3a'] as const) {
+      await refusedFor(
+        ask('B', order(CHANGE, 'B', owner, { alternative }), release(1)),
+        new RegExp(`the order is for alternative ${alternative}`),
+      );
+    }
+    await refusedFor(ask('B', order(CHANGE, 'B', owner, { exp: 0 }), release(1)), /order: expired/);
     assert.equal((await client.card(ICCID)).next, 1, 'nothing was given out');
   });
 
