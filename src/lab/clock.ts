@@ -10,6 +10,8 @@ interface Entry {
   run: (() => void) | undefined;
 }
 
+/** Real milliseconds of standing still after which something must be wrong: an error rather than a hang. */
+const STUCK = 60_000;
 /** Turns of the event loop that must pass with nothing under way before time moves. */
 const QUIET_TURNS = 2;
 
@@ -61,12 +63,18 @@ export class VirtualClock implements Clock {
    */
   async run(done: () => boolean, inFlight: () => number): Promise<boolean> {
     let quiet = 0;
+    let busySince = 0;
     while (!done()) {
       await new Promise<void>((resolve) => setImmediate(resolve));
       if (this.#held > 0 || inFlight() > 0) {
         quiet = 0;
+        busySince ||= performance.now();
+        if (performance.now() - busySince > STUCK) {
+          throw new Error(`time stands still: ${this.#held} held, ${inFlight()} in flight for ${STUCK} ms`);
+        }
         continue;
       }
+      busySince = 0;
       if (++quiet < QUIET_TURNS) continue;
       quiet = 0;
       const next = this.#next();

@@ -9,6 +9,9 @@ import type { Endpoint, Service, Sockets } from '../edge/index.ts';
 /** Real milliseconds after which a message that nobody received counts as lost: the kernel dropped it. */
 const LOST_AFTER = 500;
 
+/** Real milliseconds after which a connection that does not move, though both ends live, is not waited for. */
+const DEAD_AFTER = 5_000;
+
 /** An end of a wire as the capture shows it: the role's address, and the service's registered port. */
 export interface WireEnd {
   address: string;
@@ -34,6 +37,8 @@ interface Pair {
   failed: boolean;
   /** the view whose listener took it */
   listener?: Sockets;
+  /** bytes received at both ends when it was last looked at for being dead, and when they last grew */
+  seen?: { bytes: number; at: number };
 }
 
 export class Wires {
@@ -82,6 +87,7 @@ export class Wires {
       this.#seen = progress;
       this.#stuckSince = now;
     } else if (now - this.#stuckSince > LOST_AFTER) {
+      this.#giveUpDead(now);
       this.lost += count;
       this.#connecting = 0;
       this.#datagrams = 0;
@@ -92,6 +98,21 @@ export class Wires {
       this.#stuckSince = 0;
     }
     return count;
+  }
+
+  /** Those whose two ends live and do not agree on what was sent: given up when nothing moved for long. */
+  #giveUpDead(now: number): void {
+    for (const pair of this.#pairs.values()) {
+      const { client, server } = pair;
+      if (pair.failed || !client || !server || client.destroyed || server.destroyed) continue;
+      const moving = client.bytesWritten !== server.bytesRead || server.bytesWritten !== client.bytesRead;
+      const bytes = client.bytesRead + server.bytesRead;
+      if (!moving || pair.seen?.bytes !== bytes) pair.seen = { bytes, at: now };
+      else if (now - pair.seen.at > DEAD_AFTER) {
+        pair.failed = true;
+        this.lost++;
+      }
+    }
   }
 
   #pair(port: number): Pair {
