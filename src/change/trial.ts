@@ -46,6 +46,12 @@ const WAY_BACK = 60 * DAY;
 /** A gateway that gave up is asked again so much later, times the times it was asked. */
 const ASK_AGAIN = 6 * HOUR;
 
+/**
+ * What a method records when its preparation is done: from then on a SWITCH may be on its way, whatever the
+ * engine still learns of it, and only the card can say that it is not.
+ */
+export const MAY_SWITCH = { sent: true } as const;
+
 /** The steps of a change with a trial, to be put into a method. */
 export interface TrialSteps {
   policies: Pick<Record<Step, StepPolicy>, 'deliver' | 'switch' | 'confirm' | 'rollBack'>;
@@ -94,9 +100,7 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
           ),
         );
         return answers.map((answer, i): Outcome =>
-          isRefused(answer)
-            ? refusedOutcome(answer)
-            : { go: 'wait', until: open[i]!.since + DELIVERY, data: { sent: true } },
+          isRefused(answer) ? refusedOutcome(answer) : { go: 'wait', until: open[i]!.since + DELIVERY },
         );
       },
     );
@@ -188,9 +192,11 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
         const { data, since } = change;
         if (data.sent !== true) return undefined;
         if (committed(change)) return { go: 'forward', step: 'retire' };
-        if (data.stopped === true && atA(change) && heardOver(change, change.from) > since) return undefined;
+        const home = data.stopped === true && atA(change);
+        if (home && heardOver(change, change.from) > since) return undefined;
         if (change.overdue) return { go: 'end', state: 'awaitingVisit' };
         if (data.stopped !== true) return undefined;
+        if (home) return { go: 'wait', until: since + WAY_BACK };
         const next = at(data, 'stoppedAt') + ASK_AGAIN;
         const again = proofOf(change, 'cancel', change.from) !== undefined && clock.now() >= next;
         return again ? undefined : { go: 'wait', until: Math.max(next, clock.now() + HOUR) };

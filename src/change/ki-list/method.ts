@@ -6,7 +6,7 @@ import type { Clock } from '../../edge/index.ts';
 import { DAY, Decisions, HOUR, ordersOf, perOperator, reserve, retire, sidesOf, text } from '../batch.ts';
 import type { Change, ChangeMethod, Outcome, Step, StepPolicy } from '../change.ts';
 import type { Parties } from '../parties.ts';
-import { createTrialSteps, undoAtB } from '../trial.ts';
+import { MAY_SWITCH, createTrialSteps, undoAtB } from '../trial.ts';
 
 export interface KiListOptions {
   clock: Clock;
@@ -65,7 +65,10 @@ export function createKiListMethod(options: KiListOptions): ChangeMethod {
       ),
     );
     await probe();
-    return decisions.outcomes((change) => ({ go: 'next', data: { index: released.get(change)!.index } }));
+    return decisions.outcomes((change) => ({
+      go: 'next',
+      data: { index: released.get(change)!.index, ...MAY_SWITCH },
+    }));
   };
 
   const steps: Record<Step, (changes: readonly Change[]) => Promise<Outcome[]>> = {

@@ -26,7 +26,7 @@ import {
 } from '../batch.ts';
 import type { Change, ChangeMethod, Outcome, Step, StepPolicy } from '../change.ts';
 import type { Parties } from '../parties.ts';
-import { createTrialSteps, undoAtB } from '../trial.ts';
+import { MAY_SWITCH, createTrialSteps, undoAtB } from '../trial.ts';
 
 export interface KiTransferOptions {
   clock: Clock;
@@ -204,7 +204,9 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
           ),
         );
         await probe();
-        const outcomes = decisions.outcomes(() => ({ go: 'next' }));
+        const outcomes = decisions.outcomes((change) =>
+          isFallback(change) ? { go: 'next', data: { ...MAY_SWITCH } } : { go: 'next' },
+        );
         // Given is given, whatever came of the rest.
         return outcomes.map((outcome, i) =>
           given.has(open[i]!) ? { ...outcome, data: { ...outcome.data, transferred: true } } : outcome,
@@ -221,7 +223,9 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
     const answers = await perOperator(changes, to, (b, group) =>
       b.probe(group.map(({ data }) => text(data, 'imsi'))),
     );
-    return answers.map((answer) => (isRefused(answer) ? { go: 'retry', why: answer.error } : NEXT));
+    return answers.map((answer) =>
+      isRefused(answer) ? { go: 'retry', why: answer.error } : { go: 'next', data: { ...MAY_SWITCH } },
+    );
   };
 
   const switchPlain = (changes: readonly Change[]): Promise<Outcome[]> =>
@@ -233,7 +237,7 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
         const proof = proofOf(change, 'write', source);
         if (proof === 'refused') return { go: 'back', why: 'the card refused what was written' };
         const next = at(data, 'writtenAt') + ASK_AGAIN;
-        if (data.sent !== true || (proof === 'unproven' && clock.now() >= next)) return undefined;
+        if (data.writtenAt === undefined || (proof === 'unproven' && clock.now() >= next)) return undefined;
         return { go: 'wait', until: Math.min(since + ARRIVAL, Math.max(next, clock.now() + HOUR)) };
       },
       async (open) => {
@@ -251,7 +255,7 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
             : {
                 go: 'wait',
                 until: clock.now() + ASK_AGAIN,
-                data: { sent: true, writtenAt: clock.now() },
+                data: { writtenAt: clock.now() },
               },
         );
       },
