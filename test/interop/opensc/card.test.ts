@@ -38,7 +38,9 @@ test('opensc-tool finds our card in the reader and reads ICCID and IMSI as in th
   });
   t.after(() => serve.kill('SIGKILL'));
   const file = parseCardFile(readFileSync(path, 'utf8'));
-  const [line] = (await once(serve.stdout.setEncoding('utf8'), 'data')) as [string];
+  const early = once(serve, 'exit').then(([code]) => assert.fail(`card serve ended with ${String(code)}`));
+  early.catch(() => undefined);
+  const [line] = (await Promise.race([once(serve.stdout.setEncoding('utf8'), 'data'), early])) as [string];
   assert.equal(line, `card ${file.iccid} is in the reader at ${VPCD.host}:${VPCD.port}\n`);
 
   const opensc = async (...words: string[]): Promise<string> => {
