@@ -172,10 +172,18 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
   const submitted = database.prepare('INSERT OR REPLACE INTO ota_part (message_id, id) VALUES (?, ?)');
   const partsOf = database.prepare('SELECT message_id FROM ota_part WHERE id = ?');
   const ofPart = database.prepare('SELECT id FROM ota_part WHERE message_id = ?');
-  const forget = database.prepare('DELETE FROM ota_part WHERE id = ?');
+  const forgetParts = database.prepare('DELETE FROM ota_part WHERE id = ?');
+  /** of what the service centre still holds: the pause before it was asked last */
+  const asked = new Map<string, number>();
   let timer: Timer | undefined;
   let flying = 0;
   let closed = false;
+
+  /** What was given to the service centre is no more: it was sent anew, or has come to its end. */
+  const forget = (id: string): void => {
+    forgetParts.run(id);
+    asked.delete(id);
+  };
 
   const idOf = (change: string, command: string): string => `${change} ${command}`;
   const pauseAfter = (attempts: number): number =>
@@ -194,7 +202,7 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
   const finish = (row: Record<string, unknown>, result: OtaResult): void => {
     const kept = result.result === 'done' ? { ...result, data: toHex(result.data) } : result;
     end.run(result.result, JSON.stringify(kept), String(row.id));
-    forget.run(String(row.id));
+    forget(String(row.id));
     options.proved(
       { change: String(row.change), command: String(row.command), imsi: String(row.imsi) },
       result,
@@ -232,7 +240,7 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
         })
         .catch(() => undefined);
     }
-    forget.run(id);
+    forget(id);
   };
 
   const submit = async (row: Record<string, unknown>): Promise<void> => {
@@ -250,7 +258,10 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
       // Proven or withdrawn meanwhile.
       if (closed || !isOpen(id)) return;
       if (held) {
-        later.run(edge.clock.now() + PROOF_TIME, id);
+        // It says itself when that is over; it is asked in case its word got lost.
+        const pause = Math.min(2 * (asked.get(id) ?? PROOF_TIME / 2), LONGEST_PAUSE);
+        asked.set(id, pause);
+        later.run(edge.clock.now() + pause, id);
         return;
       }
     }
@@ -259,7 +270,7 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
       return;
     }
     const counter = store.takeCounter(iccid, keySet);
-    forget.run(id);
+    forget(id);
     sending.run(counter, counter, edge.clock.now() + PROOF_TIME, id);
     const packet = keysFor(iccid, keySet, (keys, algorithm) =>
       encodeCommandPacket(
@@ -360,7 +371,7 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
       if (status === RESPONSE_STATUS.ok) finish(row, resultOfScript(row.script as Uint8Array, data));
       else {
         // Seen before (counter low) or no room: what became of it is asked by sending anew.
-        forget.run(String(row.id));
+        forget(String(row.id));
         later.run(edge.clock.now() + PAUSE, String(row.id));
         pump();
       }

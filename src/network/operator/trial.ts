@@ -43,8 +43,16 @@ export function trialRoutes(context: ChangeContext): Route[] {
   /** The index that a change tries; 0 where the card keeps its keys. */
   const indexOf = (ordered: Order): number => store.indexOf(ordered.change)?.index ?? 0;
 
+  /** In no other alternative does a card try anything. */
+  const ofTrial = (ordered: Order): void => {
+    if (ordered.alternative !== '3a' && ordered.alternative !== '3b') {
+      throw refuse(403, 'bad-order', `the order is for alternative ${ordered.alternative}, not for 3a or 3b`);
+    }
+  };
+
   const switchOne = async (request: SwitchRequest): Promise<{ ok: true }> => {
     const { ordered, subscriber } = await context.asA(request.order);
+    ofTrial(ordered);
     // B's own word for what the card is to become.
     const reserved = await readStatement('reservation', request.reservation, ring, name, edge.clock);
     if (
@@ -84,6 +92,7 @@ export function trialRoutes(context: ChangeContext): Route[] {
 
   const commit = async (jws: string): Promise<{ ok: true }> => {
     const ordered = await context.asB(jws);
+    ofTrial(ordered);
     const subscriber = context.reservedFor(ordered);
     if (subscriber.state !== 'ready')
       throw refuse(409, 'bad-order', `IMSI ${subscriber.imsi} is ${subscriber.state}`);
@@ -99,6 +108,7 @@ export function trialRoutes(context: ChangeContext): Route[] {
    */
   const stop = async (jws: string): Promise<{ ok: true }> => {
     const ordered = await readStatement('order', jws, ring, name, edge.clock, 'allow');
+    ofTrial(ordered);
     const isA = ordered.from === name;
     const subscriber = isA
       ? (await context.asA(jws)).subscriber
