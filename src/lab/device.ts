@@ -44,6 +44,8 @@ export interface LabDevice {
   /** the IMSI on its card now; undefined if EF.IMSI holds none */
   imsi(): string | undefined;
   powerOn(): void;
+  /** Its battery is flat: it says nobody goodbye. */
+  powerOff(): void;
   /** Somebody takes the card out and puts another in; the device starts with it. */
   insert(card: CardFile, store: LabCard): Promise<void>;
   /** From now on the power goes twice, each time at a random command of the card or in one of its writes. */
@@ -135,6 +137,7 @@ export async function createLabDevice(options: LabDeviceOptions): Promise<LabDev
       }
     },
     powerOn: () => void modem.powerOn(),
+    powerOff: () => void modem.powerOff(),
     async insert(file, memory) {
       await modem.powerOff();
       store = memory;

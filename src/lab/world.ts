@@ -63,6 +63,8 @@ export interface WorldOptions {
   faults: Faults;
   pcap?: string;
   store: LabStore;
+  /** milliseconds after which links and readers with nothing to do are seen to; 15 and 10 minutes if not given */
+  patienceMs?: number;
   /** something happened to a device */
   observe?: (device: string, event: ModemEvent) => void;
   onError: (error: unknown) => void;
@@ -226,6 +228,7 @@ async function makeWorld(
     PROFILES.B,
     options.algorithm,
   );
+  const longPoll = options.patienceMs === undefined ? {} : { longPollMs: options.patienceMs };
   const owner = await createOwner({
     edge: edges.owner,
     name: 'owner',
@@ -233,6 +236,7 @@ async function makeWorld(
     database: store.file('owner'),
     signer: signers.owner,
     operators: Object.keys(PROFILES),
+    ...longPoll,
     audience: ['escrow'],
     onError: options.onError,
   });
@@ -273,7 +277,8 @@ async function makeWorld(
       scef: ANY,
       smpp: ANY,
       otaPassword: Buffer.from(random.bytes(6)).toString('base64'),
-      watchdogMs: WATCHDOG,
+      watchdogMs: options.patienceMs ?? WATCHDOG,
+      ...longPoll,
       onError: options.onError,
     });
     closing.push(
@@ -348,7 +353,7 @@ async function makeWorld(
     realm: epcRealm(VISITED_PLMN),
     originHost: `mme.${epcRealm(VISITED_PLMN)}`,
     cell: ANY,
-    watchdogMs: WATCHDOG,
+    watchdogMs: options.patienceMs ?? WATCHDOG,
     peers: (['A', 'B'] as const).flatMap((name) => {
       const { hss, scef } = operators[name].endpoints;
       return [hss, smscs[name], scef].map((endpoint) => ({ realm: epcRealm(PROFILES[name].plmn), endpoint }));

@@ -68,6 +68,23 @@ test('commit-on-AKA: one short message a change, and the card stays', async () =
   await story.end();
 });
 
+test('commit-on-AKA: B’s HSS falls silent for two hours as soon as the card has authenticated there', async () => {
+  const story = await begin(1, { commitOnAka: true, trialSeconds: 120 });
+  await story.pass(5);
+  const following = story.world.operators.B.follow(0, (events) => {
+    if (!events.some(({ kind }) => kind === 'authenticated')) return;
+    following.close();
+    story.world.setTargetDown(true);
+    story.world.clock.after(2 * 3_600_000, () => story.world.setTargetDown(false));
+  });
+  // The card is B's for good from then on, whatever the change believes meanwhile.
+  const { state } = await story.move('device-1', 'A', 'B');
+  assert.equal(state, 'done');
+  await story.pass(60);
+  assert.equal((await story.heard('device-1'))?.operator, 'B');
+  await story.end();
+});
+
 test('after the commit B may fall silent for a day: the card does not go back', async () => {
   const story = await begin(2);
   await story.pass(5);

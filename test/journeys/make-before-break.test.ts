@@ -13,8 +13,8 @@ test('over random silences of B and random causes, no device strands', async () 
   await fc.assert(
     fc.asyncProperty(
       fc.record({
-        /** seconds after the order at which the HSS of B hangs, and for how long */
-        from: fc.oneof(fc.nat(15), fc.nat(2000)),
+        /** seconds after the order at which the HSS of B hangs, or once the card authenticated; and for how long */
+        from: fc.oneof(fc.nat(15), fc.nat(2000), fc.constant('authenticated' as const)),
         lasting: fc.oneof(fc.nat(60), fc.nat(6 * 3600)),
         cause: fc.oneof(
           { weight: 3, arbitrary: fc.constant(undefined) },
@@ -29,13 +29,24 @@ test('over random silences of B and random causes, no device strands', async () 
         await story.pass(5);
         if (cause !== undefined) story.faults.cause = cause;
         const { clock } = story.world;
-        clock.after(from * 1000, () => story.world.setTargetDown(true));
-        clock.after((from + lasting) * 1000, () => story.world.setTargetDown(false));
+        const hang = (): void => {
+          story.world.setTargetDown(true);
+          clock.after(lasting * 1000, () => story.world.setTargetDown(false));
+        };
+        if (from !== 'authenticated') clock.after(from * 1000, hang);
+        const following = story.world.operators.B.follow(0, (events) => {
+          if (from !== 'authenticated' || !events.some(({ kind }) => kind === from)) return;
+          following.close();
+          hang();
+        });
         const retired: string[] = [];
         let committed = false;
         story.on = ({ step, outcome }) => {
-          if (step === 'confirm' && outcome === 'next') committed = true;
-          if (step === 'retire') retired.push(committed ? 'after' : 'before');
+          // Or the way back found that the card has.
+          if ((step === 'confirm' && outcome === 'next') || outcome === 'forward') committed = true;
+          if (step !== 'retire') return;
+          assert.match(story.device('device-1').imsi() ?? '', /^00102/);
+          retired.push(committed ? 'after' : 'before');
         };
         const { state } = await story.move('device-1', 'A', 'B');
         assert.ok(!retired.includes('before'), 'A was asked to retire before B had committed');
@@ -44,6 +55,7 @@ test('over random silences of B and random causes, no device strands', async () 
         await story.pass(120);
         assert.equal((await story.heard('device-1'))?.operator, state === 'done' ? 'B' : 'A');
         seen.add(state);
+        following.close();
         await story.end();
       },
     ),

@@ -55,6 +55,8 @@ export interface OperatorOptions {
   otaPassword: string;
   /** milliseconds of silence after which a Diameter watchdog goes out; 30000 if not given */
   watchdogMs?: number;
+  /** milliseconds that a reader of what happens here is kept waiting; 600000 if not given */
+  longPollMs?: number;
   /** other systems that may bind to the service centre */
   esmes?: readonly EsmeAccount[];
   onError?: (error: unknown) => void;
@@ -76,7 +78,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
   const realm = epcRealm(plmn);
   const onError = options.onError ?? ((): void => undefined);
   const store = openOperatorStore(options.database);
-  const feed = createFeed(store.database, edge.clock);
+  const feed = createFeed(store.database, edge.clock, options.longPollMs);
 
   const probeHost = `probe.${realm}`;
   const watchdog = options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs };

@@ -69,6 +69,8 @@ export interface OwnerOptions {
   operators: readonly string[];
   /** to whom orders are addressed, besides the two operators: the escrow and others who must see one */
   audience: readonly string[];
+  /** milliseconds that a reader of what happens here is kept waiting; 600000 if not given */
+  longPollMs?: number;
   onError?: (error: unknown) => void;
 }
 
@@ -86,7 +88,7 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
       state TEXT NOT NULL, technician TEXT, PRIMARY KEY (change, kind)
     ) STRICT;
   `);
-  const feed = createFeed(database, edge.clock);
+  const feed = createFeed(database, edge.clock, options.longPollMs);
   const insert = database.prepare(
     'INSERT INTO device (device, iccid, imei, operator, imsi) VALUES (?, ?, ?, ?, ?)',
   );

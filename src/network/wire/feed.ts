@@ -24,7 +24,7 @@ export interface Feed {
   route: Route;
 }
 
-export function createFeed(database: DatabaseSync, clock: Clock): Feed {
+export function createFeed(database: DatabaseSync, clock: Clock, longPoll = LONG_POLL): Feed {
   database.exec(
     'CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, body TEXT)',
   );
@@ -57,7 +57,7 @@ export function createFeed(database: DatabaseSync, clock: Clock): Feed {
           gone(),
           new Promise<void>((resolve) => {
             waiting.push(resolve);
-            const timer = clock.after(LONG_POLL, resolve);
+            const timer = clock.after(longPoll, resolve);
             stop = () => timer.cancel();
           }),
         ]);
