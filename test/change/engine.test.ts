@@ -13,7 +13,7 @@ import {
   type Step,
 } from '../../src/change/change.ts';
 import { createChangeEngine } from '../../src/change/engine.ts';
-import { openChangeStore } from '../../src/change/store.ts';
+import { openChangeStore, type Claimed } from '../../src/change/store.ts';
 import type { FieldError } from '../../src/standards/bytes/index.ts';
 import { VirtualClock } from '../../src/lab/clock.ts';
 
@@ -159,6 +159,19 @@ test('one live change a device; the next only when it has ended', () => {
     (error: FieldError) => error.field === 'device' && error.value === 'device-0',
   );
   assert.equal(store.counts().live, 2);
+  store.close();
+});
+
+test('what becomes known of a change that has ended says nothing of the next one of its device', () => {
+  const store = openChangeStore(':memory:');
+  const [first] = changes(1);
+  store.enqueue([first!], 0);
+  const [{ id, step, attempt }] = store.turn([], 0) as [Claimed];
+  const ended = { id, from: step, step, attempt, fresh: false, due: 0, data: undefined, outcome: 'end' };
+  store.turn([{ ...ended, state: 'rolledBack' }], 0);
+  store.enqueue([{ ...first!, change: 'f'.repeat(16) }], 0);
+  store.signal([{ of: { change: first!.change }, facts: { report: 'timeOut' } }], 0);
+  assert.deepEqual(store.turn([], 0)[0]!.facts, {});
   store.close();
 });
 
