@@ -86,7 +86,7 @@ test('commit-on-AKA: B’s HSS falls silent for two hours as soon as the card ha
 });
 
 test('after the commit B may fall silent for a day: the card does not go back', async () => {
-  const story = await begin(2);
+  const story = await begin(2, {}, { long: true });
   await story.pass(5);
   for (const device of ['device-1', 'device-2']) {
     assert.equal((await story.move(device, 'A', 'B')).state, 'done');

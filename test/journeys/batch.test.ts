@@ -9,6 +9,7 @@ test('five changes at once, one to an operator nobody knows, one that B fails at
     5,
     {},
     {
+      long: true,
       hearing: ({ owner, operators }) => {
         const { B } = operators;
         return {
