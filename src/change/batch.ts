@@ -131,6 +131,13 @@ export async function perOperator<A extends object>(
   return changes.map((change) => answers.get(change)!);
 }
 
+/** Asks B's HSS for the IMSI of every change that is still open; those it does not answer for are decided. */
+export async function probe(decisions: Decisions, to: Side): Promise<void> {
+  const open = decisions.open();
+  const imsis = (group: readonly Change[]): string[] => group.map(({ data }) => text(data, 'imsi'));
+  decisions.keep(open, await perOperator(open, to, (b, group) => b.probe(imsis(group))));
+}
+
 export const text = (data: Facts, name: string): string => String(data[name]);
 export const ordersOf = (changes: readonly Change[]): string[] =>
   changes.map(({ data }) => text(data, 'order'));

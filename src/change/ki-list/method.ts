@@ -3,7 +3,18 @@
  * trial; B gets that pair from the escrow, hears the device, and commits. Two short messages a change.
  */
 import type { Clock } from '../../edge/index.ts';
-import { DAY, Decisions, HOUR, ordersOf, perOperator, reserve, retire, sidesOf, text } from '../batch.ts';
+import {
+  DAY,
+  Decisions,
+  HOUR,
+  ordersOf,
+  perOperator,
+  probe,
+  reserve,
+  retire,
+  sidesOf,
+  text,
+} from '../batch.ts';
 import type { Change, ChangeMethod, Outcome, Step, StepPolicy } from '../change.ts';
 import type { Parties } from '../parties.ts';
 import { MAY_SWITCH, createTrialSteps, undoAtB } from '../trial.ts';
@@ -41,12 +52,7 @@ export function createKiListMethod(options: KiListOptions): ChangeMethod {
   /** B's HSS is probed before the escrow is asked: a pair that was released and not used is burnt. */
   const prepare = async (changes: readonly Change[]): Promise<Outcome[]> => {
     const decisions = new Decisions(changes);
-    const probe = async (): Promise<void> => {
-      const open = decisions.open();
-      const imsis = (group: readonly Change[]): string[] => group.map(({ data }) => text(data, 'imsi'));
-      decisions.keep(open, await perOperator(open, to, (b, group) => b.probe(imsis(group))));
-    };
-    await probe();
+    await probe(decisions, to);
     const consenting = decisions.open();
     const released = decisions.keep(
       consenting,
@@ -64,7 +70,7 @@ export function createKiListMethod(options: KiListOptions): ChangeMethod {
         ),
       ),
     );
-    await probe();
+    await probe(decisions, to);
     return decisions.outcomes((change) => ({
       go: 'next',
       data: { index: released.get(change)!.index, ...MAY_SWITCH },

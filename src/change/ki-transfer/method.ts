@@ -17,6 +17,7 @@ import {
   isRefused,
   ordersOf,
   perOperator,
+  probe,
   proofOf,
   refusedOutcome,
   reserve,
@@ -154,12 +155,7 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
       },
       async (open) => {
         const decisions = new Decisions(open);
-        const probe = async (): Promise<void> => {
-          const some = decisions.open();
-          const imsis = (group: readonly Change[]): string[] => group.map(({ data }) => text(data, 'imsi'));
-          decisions.keep(some, await perOperator(some, to, (b, group) => b.probe(imsis(group))));
-        };
-        await probe();
+        await probe(decisions, to);
         // A network that is silent for a day is not one to move to; a device may sleep for longer.
         for (const change of open.filter((each) => !decisions.open().includes(each))) {
           if (clock.now() < change.since + SILENCE || change.data.transferred === true) continue;
@@ -203,7 +199,7 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
             ),
           ),
         );
-        await probe();
+        await probe(decisions, to);
         const outcomes = decisions.outcomes((change) =>
           isFallback(change) ? { go: 'next', data: { ...MAY_SWITCH } } : { go: 'next' },
         );

@@ -13,6 +13,7 @@ import {
   isRefused,
   ordersOf,
   perOperator,
+  probe,
   refusedOutcome,
   retire,
   sidesOf,
@@ -55,15 +56,10 @@ export function createSwapMethod({ clock, parties }: SwapOptions): ChangeMethod 
   /** Nobody is sent to a site for a network that does not answer. */
   const prepare = async (changes: readonly Change[]): Promise<Outcome[]> => {
     const decisions = new Decisions(changes);
-    const probe = async (): Promise<void> => {
-      const open = decisions.open();
-      const imsis = (group: readonly Change[]): string[] => group.map(({ data }) => text(data, 'imsi'));
-      decisions.keep(open, await perOperator(open, to, (b, group) => b.probe(imsis(group))));
-    };
-    await probe();
+    await probe(decisions, to);
     const open = decisions.open();
     decisions.keep(open, await perOperator(open, to, (b, group) => b.activate(ordersOf(group))));
-    await probe();
+    await probe(decisions, to);
     return decisions.outcomes(() => NEXT);
   };
 
