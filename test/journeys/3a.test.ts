@@ -16,6 +16,7 @@ import { openLabStore, type LabStore } from '../../src/lab/store.ts';
 import { fromHex, toHex } from '../../src/standards/bytes/index.ts';
 import { GSMTAP_NAS, decodeGsmtap } from '../../src/standards/gsmtap/index.ts';
 import { decodeNas } from '../../src/standards/nas/index.ts';
+import { keyCipher } from '../../src/standards/globalplatform/index.ts';
 import {
   RESPONSE_STATUS,
   TAR,
@@ -24,7 +25,6 @@ import {
   decodePacketSms,
   encodeCompactCommands,
   keyByte,
-  keyCipher,
   keySetOf,
 } from '../../src/standards/ota/index.ts';
 import { Reassembly, decodeCp, decodeRp, decodeTpduToDevice } from '../../src/standards/sms/index.ts';

@@ -5,13 +5,8 @@
  */
 import { createDecipheriv, timingSafeEqual } from 'node:crypto';
 import { FieldError, Reader, concat, equal } from '../../standards/bytes/index.ts';
-import {
-  KEY_LIST_KEY_SET,
-  KEY_TYPE,
-  keyCheckValue,
-  keyCipher,
-  keyLengths,
-} from '../../standards/ota/index.ts';
+import { KEY_TYPE, keyCheckValue, keyCipher } from '../../standards/globalplatform/index.ts';
+import { KEY_LIST_KEY_SET, keyLengths } from '../../standards/ota/index.ts';
 import { SW, decodeCommand } from '../../standards/uicc/index.ts';
 import { done, refuse, type Answer } from './answer.ts';
 import type { Session } from './session.ts';

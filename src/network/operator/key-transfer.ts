@@ -6,13 +6,8 @@ import { z } from 'zod';
 import type { JWK } from 'jose';
 import { SQN_DEFAULT } from '../../standards/aka/index.ts';
 import { toHex } from '../../standards/bytes/index.ts';
-import {
-  FALLBACK_TAR,
-  TAR,
-  encodeCompactCommands,
-  encodePutKey,
-  type KeySetAlgorithm,
-} from '../../standards/ota/index.ts';
+import { encodePutKey, type KeySetAlgorithm } from '../../standards/globalplatform/index.ts';
+import { FALLBACK_TAR, TAR, encodeCompactCommands } from '../../standards/ota/index.ts';
 import { otaLabel, type OtaKeyPair } from '../vault/vault.ts';
 import type { Route } from '../wire/http.ts';
 import { readStatement, type Order, type Reservation } from '../wire/statements.ts';

@@ -9,5 +9,4 @@ export * from './sms-pp.ts';
 export * from './remote-compact.ts';
 export * from './remote-expanded.ts';
 export * from './tar.ts';
-export * from './put-key.ts';
 export * from './key-list.ts';

@@ -15,6 +15,7 @@ import {
 import { issuedContents } from '../../../src/device/uicc/state.ts';
 import { SQN_DEFAULT, authenticationVector, encodeSqn, prepare } from '../../../src/standards/aka/index.ts';
 import { fromHex, toHex } from '../../../src/standards/bytes/index.ts';
+import { encodePutKey } from '../../../src/standards/globalplatform/index.ts';
 import {
   COMMIT_ON_AKA,
   FALLBACK_TAR,
@@ -31,7 +32,6 @@ import {
   encodeKeyListCancel,
   encodeKeyListCommit,
   encodeKeyListSwitch,
-  encodePutKey,
   keyByte,
   type KeyListStatus,
   type KeyListSwitch,

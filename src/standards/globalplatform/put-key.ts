@@ -4,7 +4,7 @@
  */
 import { createCipheriv } from 'node:crypto';
 import { FieldError, Writer, concat, expectLength } from '../bytes/index.ts';
-import { keyLengths } from './security.ts';
+import { keyLengths } from '../ota/index.ts';
 
 /** Key types of GlobalPlatform table 11-16. */
 export const KEY_TYPE = { des: 0x80, aes: 0x88 } as const;

@@ -5,13 +5,12 @@ import fc from 'fast-check';
 import { createCard, createCardFile, memoryStore } from '../../../src/device/uicc/index.ts';
 import { FieldError, concat, fromHex, toHex } from '../../../src/standards/bytes/index.ts';
 import {
-  TAR,
   encodePutKey,
-  keyByte,
   keyCheckValue,
   type KeySetAlgorithm,
   type PutKey,
-} from '../../../src/standards/ota/index.ts';
+} from '../../../src/standards/globalplatform/index.ts';
+import { TAR, keyByte } from '../../../src/standards/ota/index.ts';
 import { drawn, gatewayOf, terminalOf, type Gateway, type Terminal } from '../../device/uicc/terminal.ts';
 
 /** One key of an encoded command: type, what is ciphered (with its clear length for AES), check value. */
