@@ -1,7 +1,7 @@
 /** The fields of a card file (docs/cards.md), each by itself; what they say together is read in card-file.ts. */
 import { z } from 'zod';
 import { FieldError } from '../../standards/bytes/index.ts';
-import { EF_ACL, EF_SPN, luhnDigit } from '../../standards/uicc/index.ts';
+import { EF_ACL, EF_DOMAIN, EF_IMPI, EF_IMPU, EF_SPN, luhnDigit } from '../../standards/uicc/index.ts';
 import { PIN_TRIES, PUK_TRIES } from './state.ts';
 
 export const CARD_FORMAT = 'rehome-card/1';
@@ -33,7 +33,7 @@ const puk = text(/^[0-9]{8}$/, '8 digits');
 const number = text(/^[0-9]{1,20}$/, 'an international number, 1 to 20 digits');
 const counter = whole(0, 0xff_ffff_ffff);
 const sqnArray = z.strictObject({ indLength: whole(0, 16), seq: z.array(whole(0, 2 ** 48 - 1)) });
-const path = text(/^[0-9a-f]{4}(?:\/[0-9a-f]{4})+$/, 'a path such as 7fff/6f07');
+const path = text(/^(?:isim|[0-9a-f]{4})(?:\/[0-9a-f]{4})+$/, 'a path such as 7fff/6f07 or isim/6f02');
 
 const pinStatus = z.strictObject({
   enabled: z.boolean({ error: 'true or false' }).optional(),
@@ -41,15 +41,21 @@ const pinStatus = z.strictObject({
   unblockTries: whole(0, PUK_TRIES).optional(),
 });
 
-const usim = z.strictObject({
-  imsi: text(/^[0-9]{6,15}$/, '6 to 15 digits'),
-  mncLength: z.union([z.literal(2), z.literal(3)], { error: '2 or 3' }),
+const subscriberKey = {
   algorithm: z.enum(['milenage', 'tuak', 'test-xor'], { error: 'milenage, tuak or test-xor' }),
   k,
   opc: key16.optional(),
   topc: key32.optional(),
   resLength: whole(4, 16).optional(),
   keccakIterations: whole(1, 255).optional(),
+};
+
+const usim = z.strictObject({
+  imsi: text(/^[0-9]{6,15}$/, '6 to 15 digits'),
+  mncLength: z.union([z.literal(2), z.literal(3)], { error: '2 or 3' }),
+  ...subscriberKey,
+  /** a Ki that waits for its first use */
+  renewed: z.strictObject(subscriberKey).optional(),
   sqn: sqnArray.optional(),
   msisdn: number.optional(),
   spn: text(/^[\x20-\x7e]{1,16}$/, '1 to 16 printable ASCII characters')
@@ -63,6 +69,18 @@ const usim = z.strictObject({
     .optional(),
   accessClasses: whole(0, 0xffff).optional(),
 });
+
+/** A text that a file of the ISIM can hold. */
+const ofIsim = (file: typeof EF_IMPI, expected: string): z.ZodString =>
+  z.string({ error: expected }).refine((value) => encodes(() => file.encode(value)), { error: expected });
+
+const isim = z
+  .strictObject({
+    impi: ofIsim(EF_IMPI, 'a private user identity, user@realm, of at most 58 characters').optional(),
+    domain: ofIsim(EF_DOMAIN, 'a domain name of at most 38 characters').optional(),
+    impu: ofIsim(EF_IMPU, 'a SIP or tel URI of at most 62 characters').optional(),
+  })
+  .nullable();
 
 /** What a list and a fall-back application remember of switches. */
 const progress = {
@@ -105,6 +123,8 @@ const schema = z.strictObject({
     .strictObject({ pin1: pinStatus.optional(), pin2: pinStatus.optional(), adm1: pinStatus.optional() })
     .optional(),
   usim,
+  /** what is not derived from the IMSI; null: the card has no ISIM */
+  isim: isim.optional(),
   ota: z
     .strictObject({
       keySets: z.array(
@@ -144,6 +164,8 @@ const schema = z.strictObject({
     .optional(),
   /** the fall-back application of alternative 3a: it is there */
   fallback: z.strictObject(progress).optional(),
+  /** what agrees on key sets: the card's own key and its manufacturer's certificate */
+  casd: z.strictObject({ privateKey: key32, certificate: bytes }).optional(),
   /** contents that differ from those of a card just issued, by path */
   files: z.record(path, bytes).optional(),
   deactivated: z.array(path).optional(),
@@ -164,7 +186,7 @@ const HARMLESS = new Set(
   (
     'format iccid imsi mncLength algorithm resLength keccakIterations indLength seq msisdn spn serviceCentre apn accessClasses ' +
     'enabled tries unblockTries number counter tars index state next last report from secondsLeft rejections ' +
-    'deactivated'
+    'deactivated impi domain impu'
   ).split(' '),
 );
 

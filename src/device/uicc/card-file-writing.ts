@@ -1,7 +1,9 @@
 /** Writing a card file (docs/cards.md). */
+import type { SubscriberKey } from '../../standards/aka/index.ts';
 import { equal, toHex } from '../../standards/bytes/index.ts';
 import { encodeKeyListSwitch, type KeyListOutcome } from '../../standards/ota/index.ts';
 import { CARD_FORMAT, accepts, type CardFile } from './card-file-schema.ts';
+import { isimOf } from './isim.ts';
 import { FILES, pathOf } from './layout.ts';
 import {
   NO_IMSI,
@@ -52,6 +54,15 @@ function progressOf(list: KeyList, indLength: number): NonNullable<CardFile['fal
   };
 }
 
+const keyFile = (key: SubscriberKey): NonNullable<CardFile['usim']['renewed']> => ({
+  algorithm: key.algorithm,
+  k: toHex(key.k),
+  ...(key.opc && { opc: toHex(key.opc) }),
+  ...(key.topc && { topc: toHex(key.topc) }),
+  ...(key.resLength !== undefined && { resLength: key.resLength }),
+  ...(key.keccakIterations !== undefined && { keccakIterations: key.keccakIterations }),
+});
+
 /** The file that describes a card. */
 export function fileOf(state: CardState): CardFile {
   const { pins, usim, keySets, list } = state;
@@ -60,13 +71,18 @@ export function fileOf(state: CardState): CardFile {
     imsi: NO_IMSI,
     mncLength: 2,
     ...subscriptionOf(state.contents, (name, value) =>
-      accepts(name === 'serviceProviderName' ? 'spn' : name, value),
+      accepts(name === 'serviceProviderName' ? 'spn' : (name as keyof CardFile['usim']), value),
     ),
+    ...(state.isim && { isim: isimOf(state.contents) }),
   };
   const { imsi, mncLength, msisdn, serviceProviderName, serviceCentre, apn, accessClasses } = subscription;
-  const issued = issuedContents(state.iccid, subscription);
+  const issued = issuedContents(state.iccid, subscription, state.isim);
   const changed = state.contents.flatMap((content, place): [number, Uint8Array][] =>
-    content === issued[place] || equal(content, issued[place]!) ? [] : [[place, content]],
+    content === issued[place] ||
+    equal(content, issued[place]!) ||
+    (!state.isim && FILES[place]!.parent === 'isim')
+      ? []
+      : [[place, content]],
   );
   const status = (pin: PinState): NonNullable<NonNullable<CardFile['pinStatus']>['pin1']> => ({
     enabled: pin.enabled,
@@ -85,12 +101,8 @@ export function fileOf(state: CardState): CardFile {
     usim: {
       imsi,
       mncLength,
-      algorithm: usim.algorithm,
-      k: toHex(usim.k),
-      ...(usim.opc && { opc: toHex(usim.opc) }),
-      ...(usim.topc && { topc: toHex(usim.topc) }),
-      ...(usim.resLength !== undefined && { resLength: usim.resLength }),
-      ...(usim.keccakIterations !== undefined && { keccakIterations: usim.keccakIterations }),
+      ...keyFile(usim),
+      ...(usim.renewed && { renewed: keyFile(usim.renewed) }),
       sqn: { indLength: usim.scheme.indLength, seq: [...usim.sqn.seq] },
       ...(msisdn !== undefined && { msisdn }),
       ...(serviceProviderName !== undefined && { spn: serviceProviderName }),
@@ -98,6 +110,7 @@ export function fileOf(state: CardState): CardFile {
       ...(apn !== undefined && { apn }),
       ...(accessClasses !== undefined && { accessClasses }),
     },
+    isim: subscription.isim ?? null,
     ...(keySets.length > 0 && {
       ota: {
         keySets: keySets.map(({ number, algorithm, kic, kid, kik, counter, tars }) => ({
@@ -112,6 +125,12 @@ export function fileOf(state: CardState): CardFile {
       },
     }),
     ...(list && listFile(list, usim.scheme.indLength)),
+    ...(state.casd && {
+      casd: {
+        privateKey: toHex(state.casd.privateKey),
+        certificate: toHex(state.casd.certificate),
+      },
+    }),
     ...(changed.length > 0 && { files: byPath(changed) }),
     ...(state.deactivated.length > 0 && {
       deactivated: state.deactivated.map((place) => pathOf(FILES[place]!)),

@@ -5,11 +5,14 @@ import {
   prepare,
   type SqnArray,
   type SqnScheme,
+  type SubscriberKey,
 } from '../../standards/aka/index.ts';
 import { FieldError, equal, fromHex } from '../../standards/bytes/index.ts';
+import { decodeCertificate, publicKeyOf } from '../../standards/globalplatform/index.ts';
 import { KEY_LIST_KEY_SET, decodeKeyListSwitch, keyLengths } from '../../standards/ota/index.ts';
 import * as uicc from '../../standards/uicc/index.ts';
 import { CARD_FORMAT, checkFields, type CardFile } from './card-file-schema.ts';
+import { isimIn, savedIsim, type OwnIdentity } from './isim.ts';
 import { FILES, pathOf, placeOf } from './layout.ts';
 import {
   NO_IMSI,
@@ -20,6 +23,7 @@ import {
   readContent,
   withFiles,
   type CardState,
+  type Casd,
   type KeyList,
   type KeySet,
   type Pair,
@@ -235,7 +239,8 @@ function progressOf(
 
 /** What a trial falls back to: every file that a switch writes, and no other. */
 function savedOf(files: Record<string, string>, field: string): [number, Uint8Array][] {
-  const found = new Map(contentsAt(files, field));
+  const given = contentsAt(files, field);
+  const found = new Map([...savedIsim(given), ...given]);
   for (const place of SUBSCRIPTION_FILES) {
     if (!found.has(place)) {
       throw new FieldError(`${field}.${pathOf(FILES[place]!)}`, 'absent', 'every file that a switch writes');
@@ -269,6 +274,47 @@ function agree({ iccid, usim, files }: CardFile, contents: readonly Uint8Array[]
 /** test-xor protects nobody; TS 34.108 has it for test networks. 999: networks not known outside (E.212). */
 const TEST_NETWORK = /^(?:001|999)/;
 
+/** A Ki and what goes with it. @throws FieldError if it is not whole */
+function keyOf(file: NonNullable<CardFile['usim']['renewed']>, field: string): SubscriberKey {
+  const key: SubscriberKey = {
+    algorithm: file.algorithm,
+    k: fromHex(file.k),
+    ...(file.opc !== undefined && { opc: fromHex(file.opc) }),
+    ...(file.topc !== undefined && { topc: fromHex(file.topc) }),
+    ...(file.resLength !== undefined && { resLength: file.resLength }),
+    ...(file.keccakIterations !== undefined && { keccakIterations: file.keccakIterations }),
+  };
+  try {
+    prepare(key);
+  } catch (error) {
+    if (error instanceof FieldError)
+      throw new FieldError(`${field}.${error.field}`, error.value, error.expected);
+    throw error;
+  }
+  return key;
+}
+
+/** The key agreement key, and that the certificate is of it. */
+function casdOf({ privateKey, certificate }: NonNullable<CardFile['casd']>): Casd {
+  const casd = { privateKey: fromHex(privateKey), certificate: fromHex(certificate) };
+  let own: Uint8Array;
+  try {
+    own = publicKeyOf(casd.privateKey);
+  } catch {
+    throw new FieldError('casd.privateKey', '64 characters', 'a private key of P-256');
+  }
+  let certified: Uint8Array;
+  try {
+    certified = decodeCertificate(casd.certificate).publicKey;
+  } catch (error) {
+    if (!(error instanceof FieldError)) throw error;
+    throw new FieldError('casd.certificate', `a fault at ${error.field}`, 'a certificate (tag 7f21)');
+  }
+  if (!equal(own, certified))
+    throw new FieldError('casd.certificate', 'of another key', 'that of casd.privateKey');
+  return casd;
+}
+
 /** The card that a file describes. @throws FieldError naming the place in the JSON */
 export function stateOf(file: CardFile): CardState {
   const { usim } = file;
@@ -280,27 +326,16 @@ export function stateOf(file: CardFile): CardState {
     ...(usim.serviceCentre !== undefined && { serviceCentre: usim.serviceCentre }),
     ...(usim.apn !== undefined && { apn: usim.apn }),
     ...(usim.accessClasses !== undefined && { accessClasses: usim.accessClasses }),
+    ...(file.isim && { isim: file.isim as OwnIdentity }),
   };
-  const key = {
-    algorithm: usim.algorithm,
-    k: fromHex(usim.k),
-    ...(usim.opc !== undefined && { opc: fromHex(usim.opc) }),
-    ...(usim.topc !== undefined && { topc: fromHex(usim.topc) }),
-    ...(usim.resLength !== undefined && { resLength: usim.resLength }),
-    ...(usim.keccakIterations !== undefined && { keccakIterations: usim.keccakIterations }),
-  };
+  const withIsim = isimIn(file);
+  const key = keyOf(usim, 'usim');
   if (usim.algorithm === 'test-xor' && usim.imsi !== NO_IMSI && !TEST_NETWORK.test(usim.imsi)) {
     throw new FieldError(
       'usim.algorithm',
       '"test-xor"',
       'milenage or tuak outside test networks, whose IMSI begins with 001 or 999',
     );
-  }
-  try {
-    prepare(key);
-  } catch (error) {
-    if (error instanceof FieldError) throw new FieldError(`usim.${error.field}`, error.value, error.expected);
-    throw error;
   }
   const keySets = (file.ota?.keySets ?? []).map((set, i) => keySetOf(set, `ota.keySets[${i}]`));
   const numbers = new Set<number>(file.keyList ? [KEY_LIST_KEY_SET] : []);
@@ -325,13 +360,15 @@ export function stateOf(file: CardFile): CardState {
       pukTries: status?.unblockTries ?? PUK_TRIES,
     };
   };
-  const issued = issuedContents(file.iccid, subscription);
+  const issued = issuedContents(file.iccid, subscription, withIsim);
   const contents = file.files ? withFiles(issued, contentsAt(file.files, 'files')) : issued;
   agree(file, contents);
   const { sqn = { indLength: SQN_DEFAULT.indLength, ...newSqnArray(SQN_DEFAULT) } } = usim;
   if (file.keyList && file.fallback) {
     throw new FieldError('fallback', 'present', 'none beside a key list');
   }
+  // The pairs of a list are all the Ki that its card has.
+  if (file.keyList && usim.renewed) throw new FieldError('usim.renewed', 'present', 'none beside a key list');
   const { trial } = file.keyList ?? file.fallback ?? {};
   if (trial && trial.savedSqn.indLength !== sqn.indLength) {
     throw new FieldError(
@@ -351,11 +388,14 @@ export function stateOf(file: CardFile): CardState {
     },
     usim: {
       ...key,
+      ...(usim.renewed && { renewed: keyOf(usim.renewed, 'usim.renewed') }),
       scheme: scheme(sqn.indLength),
       sqn: sqnOf(sqn as NonNullable<typeof usim.sqn>, 'usim.sqn'),
     },
+    isim: withIsim,
     keySets,
     ...(file.keyList && { list: listOf(file.keyList, usim) }),
     ...(file.fallback && { list: fallbackOf(file.fallback) }),
+    ...(file.casd && { casd: casdOf(file.casd) }),
   };
 }

@@ -4,15 +4,14 @@
  * limited to some applications replaces none but itself, and what it makes has its limit.
  */
 import { createDecipheriv, timingSafeEqual } from 'node:crypto';
-import { FieldError, Reader, concat, equal } from '../../standards/bytes/index.ts';
+import { Reader, concat, equal } from '../../standards/bytes/index.ts';
 import { KEY_TYPE, keyCheckValue, keyCipher } from '../../standards/globalplatform/index.ts';
 import { KEY_LIST_KEY_SET, keyLengths } from '../../standards/ota/index.ts';
-import { SW, decodeCommand } from '../../standards/uicc/index.ts';
+import { SW, type CommandApdu } from '../../standards/uicc/index.ts';
 import { done, refuse, type Answer } from './answer.ts';
 import type { Session } from './session.ts';
-import { pairsOf, type KeySet } from './state.ts';
+import { pairsOf, type CardState, type KeySet } from './state.ts';
 
-const PUT_KEY = 0xd8;
 /** Key identifiers within a set, 1 to 3. */
 const NAMES = ['kic', 'kid', 'kik'] as const;
 
@@ -43,56 +42,57 @@ function takeKey(
   return { key, check };
 }
 
+/** Whether a number is that of a set which is there: the list's pair has one, too. */
+export const isTaken = (state: CardState, number: number, but?: KeySet): boolean =>
+  state.keySets.some((one) => one.number === number && one !== but) ||
+  (pairsOf(state) !== undefined && number === KEY_LIST_KEY_SET);
+
+/** Key sets with one more, or another in the place of one. */
+export const withKeySet = (state: CardState, fresh: KeySet, replaced?: KeySet): CardState => ({
+  ...state,
+  keySets: [...state.keySets.filter((one) => one !== replaced), fresh].sort((a, b) => a.number - b.number),
+});
+
 /**
- * A command to the issuer security domain: PUT KEY and nothing else.
- * @param keySet number of the set that secured the packet
+ * PUT KEY.
+ * @param set that secured the packet
+ * @throws FieldError on data that end too early
  */
-export function securityDomainCommand(session: Session, keySet: number, apdu: Uint8Array): Answer {
-  try {
-    const { cla, ins, p1, p2, data } = decodeCommand(apdu);
-    if ((cla & 0xf0) !== 0x80) return refuse(SW.claNotSupported);
-    if (ins !== PUT_KEY) return refuse(SW.insNotSupported);
-    const { state } = session;
-    const set = state.keySets.find(({ number }) => number === keySet);
-    if (!set?.kik) return refuse(SW.conditions);
-    const reader = new Reader(data ?? new Uint8Array());
-    const number = reader.u8('key version');
-    const replaced = state.keySets.find((one) => one.number === p1);
-    const first = (p2 & 0x7f) - 1;
-    if (p1 !== 0 && !replaced) return refuse(SW.dataNotFound);
-    if (set.tars && replaced && replaced !== set) return refuse(SW.conditions);
-    if (number < 1 || number > 15 || first < 0 || first > 2) return refuse(SW.wrongP1P2);
-    const taken = state.keySets.some((one) => one.number === number && one !== replaced);
-    if (taken || (pairsOf(state) && number === KEY_LIST_KEY_SET)) return refuse(SW.conditions);
-    const keys: Partial<Record<(typeof NAMES)[number], Uint8Array>> = {};
-    const checks: Uint8Array[] = [];
-    for (let id = first; reader.remaining > 0; id++) {
-      const taken = takeKey(reader, set, set.kik);
-      const name = NAMES[id];
-      if (!taken || !name || (id > first && (p2 & 0x80) === 0)) return refuse(SW.wrongData);
-      keys[name] = taken.key;
-      checks.push(taken.check);
-    }
-    const { kic, kid, kik } = { ...replaced, ...keys };
-    if (checks.length === 0 || !kic || !kid) return refuse(SW.wrongData);
-    // Only where no packet of before can be proven any more does the counter begin anew.
-    const renewed = !replaced || !(equal(kic, replaced.kic) || equal(kid, replaced.kid));
-    const tars = set.tars ?? replaced?.tars;
-    const fresh: KeySet = {
-      number,
-      algorithm: set.algorithm,
-      kic,
-      kid,
-      ...(kik && { kik }),
-      counter: renewed ? 0 : replaced.counter,
-      ...(tars && { tars }),
-    };
-    if (replaced && replaced.algorithm !== set.algorithm) return refuse(SW.conditions);
-    const others = state.keySets.filter((one) => one !== replaced);
-    session.state = { ...state, keySets: [...others, fresh].sort((a, b) => a.number - b.number) };
-    return done(concat(Uint8Array.of(number), ...checks));
-  } catch (error) {
-    if (error instanceof FieldError) return refuse(SW.wrongData);
-    throw error;
+export function putKeys(session: Session, set: KeySet, { p1, p2, data }: CommandApdu): Answer {
+  const { state } = session;
+  if (!set.kik) return refuse(SW.conditions);
+  const reader = new Reader(data ?? new Uint8Array());
+  const number = reader.u8('key version');
+  const replaced = state.keySets.find((one) => one.number === p1);
+  const first = (p2 & 0x7f) - 1;
+  if (p1 !== 0 && !replaced) return refuse(SW.dataNotFound);
+  if (set.tars && replaced && replaced !== set) return refuse(SW.conditions);
+  if (number < 1 || number > 15 || first < 0 || first > 2) return refuse(SW.wrongP1P2);
+  if (isTaken(state, number, replaced)) return refuse(SW.conditions);
+  const keys: Partial<Record<(typeof NAMES)[number], Uint8Array>> = {};
+  const checks: Uint8Array[] = [];
+  for (let id = first; reader.remaining > 0; id++) {
+    const taken = takeKey(reader, set, set.kik);
+    const name = NAMES[id];
+    if (!taken || !name || (id > first && (p2 & 0x80) === 0)) return refuse(SW.wrongData);
+    keys[name] = taken.key;
+    checks.push(taken.check);
   }
+  const { kic, kid, kik } = { ...replaced, ...keys };
+  if (checks.length === 0 || !kic || !kid) return refuse(SW.wrongData);
+  // Only where no packet of before can be proven any more does the counter begin anew.
+  const renewed = !replaced || !(equal(kic, replaced.kic) || equal(kid, replaced.kid));
+  const tars = set.tars ?? replaced?.tars;
+  const fresh: KeySet = {
+    number,
+    algorithm: set.algorithm,
+    kic,
+    kid,
+    ...(kik && { kik }),
+    counter: renewed ? 0 : replaced.counter,
+    ...(tars && { tars }),
+  };
+  if (replaced && replaced.algorithm !== set.algorithm) return refuse(SW.conditions);
+  session.state = withKeySet(state, fresh, replaced);
+  return done(concat(Uint8Array.of(number), ...checks));
 }

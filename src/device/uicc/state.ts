@@ -6,7 +6,8 @@ import type { SqnArray, SqnScheme, SubscriberKey } from '../../standards/aka/ind
 import { FieldError, equal } from '../../standards/bytes/index.ts';
 import type { KeyListOutcome, KeyListSwitch } from '../../standards/ota/index.ts';
 import * as uicc from '../../standards/uicc/index.ts';
-import { FILES, placeOf } from './layout.ts';
+import { isimFiles, type OwnIdentity } from './isim.ts';
+import { FILES, dirContent, placeOf } from './layout.ts';
 
 /** Tries of a PIN and of its unblocking code. */
 export const PIN_TRIES = 3;
@@ -97,6 +98,13 @@ export interface KeyList {
   report?: string | undefined;
 }
 
+/** A key agreement key that its manufacturer has certified (GlobalPlatform Amendment A). */
+export interface Casd {
+  /** P-256, 32 bytes */
+  privateKey: Uint8Array;
+  certificate: Uint8Array;
+}
+
 export interface CardState {
   iccid: string;
   /** by place in FILES */
@@ -104,9 +112,18 @@ export interface CardState {
   /** places of files that are deactivated */
   deactivated: readonly number[];
   pins: Readonly<Record<PinName, PinState>>;
-  usim: SubscriberKey & { scheme: SqnScheme; sqn: SqnArray };
+  usim: SubscriberKey & {
+    scheme: SqnScheme;
+    sqn: SqnArray;
+    /** a Ki that takes the place of this one with the first challenge that is proven under it */
+    renewed?: SubscriberKey;
+  };
+  /** whether it has an ISIM; the files of one that it does not have are never seen */
+  isim: boolean;
   keySets: readonly KeySet[];
   list?: KeyList;
+  /** the controlling authority security domain: it agrees on key sets */
+  casd?: Casd;
 }
 
 /** The data of a subscription that live in elementary files. */
@@ -118,6 +135,8 @@ export interface Subscription {
   serviceCentre?: string;
   apn?: string;
   accessClasses?: number;
+  /** of the ISIM, what is not derived from the IMSI */
+  isim?: OwnIdentity;
 }
 
 const international = uicc.international;
@@ -156,7 +175,7 @@ export function subscriptionFiles(
   });
   put(uicc.EF_SPN, { display: 1, name: serviceProviderName ?? '' });
   put(uicc.EF_ACL, apn ? [apn] : []);
-  return files;
+  return [...files, ...isimFiles(imsi, mncLength, subscription.isim)];
 }
 
 /** In a card file, the IMSI of a card whose EF.IMSI holds none. */
@@ -196,9 +215,10 @@ export function withFiles(
 }
 
 /** Contents of a card as issued. */
-export function issuedContents(iccid: string, subscription: Subscription): Uint8Array[] {
+export function issuedContents(iccid: string, subscription: Subscription, withIsim = true): Uint8Array[] {
   const blank = FILES.map((spec) => spec.blank);
   return withFiles(blank, [
+    ...(withIsim ? [] : [[placeOf(uicc.EF_DIR), dirContent(false)] as const]),
     [placeOf(uicc.EF_ICCID), uicc.EF_ICCID.encode(iccid)],
     ...subscriptionFiles(subscription),
   ]);

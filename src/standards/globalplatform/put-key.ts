@@ -6,6 +6,9 @@ import { createCipheriv } from 'node:crypto';
 import { FieldError, Writer, concat, expectLength } from '../bytes/index.ts';
 import { keyLengths } from '../ota/index.ts';
 
+/** INS of PUT KEY. */
+export const PUT_KEY = 0xd8;
+
 /** Key types of GlobalPlatform table 11-16. */
 export const KEY_TYPE = { des: 0x80, aes: 0x88 } as const;
 
@@ -66,5 +69,12 @@ export function encodePutKey({ replaces, keySet, algorithm, keys, under }: PutKe
     data.lv(keyCheckValue(algorithm, key), 'key check value');
   }
   const body = data.done();
-  return new Writer(5 + body.length).u8(0x80).u8(0xd8).u8(replaces).u8(0x81).u8(body.length).put(body).done();
+  return new Writer(5 + body.length)
+    .u8(0x80)
+    .u8(PUT_KEY)
+    .u8(replaces)
+    .u8(0x81)
+    .u8(body.length)
+    .put(body)
+    .done();
 }
