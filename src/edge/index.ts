@@ -29,7 +29,7 @@ export interface Endpoint {
 }
 
 /** What a socket speaks; names the registered port in a capture. `feed`: HTTP that waits for its answer. */
-export type Service = 'gsmtap' | 'diameter' | 'smpp' | 'http' | 'feed' | 'vpcd';
+export type Service = 'gsmtap' | 'diameter' | 'smpp' | 'gsup' | 'http' | 'feed' | 'vpcd';
 
 export interface Listener {
   readonly endpoint: Endpoint;

@@ -19,10 +19,27 @@ const BUFFER = 1 << 20;
 const OPT_END = 0;
 const OPT_COMMENT = 1;
 
+/** Streams whose messages the capture can tell apart. */
+export type CapturedStream = 'diameter' | 'smpp' | 'gsup';
+
+/** How long the message is at the front of a stream of at least 4 bytes, as it says itself. */
+function saidLength(service: CapturedStream, bytes: Buffer): number {
+  switch (service) {
+    case 'diameter':
+      // version, then 3 bytes of length
+      return bytes.readUIntBE(1, 3);
+    case 'smpp':
+      return bytes.readUInt32BE(0);
+    case 'gsup':
+      // IPA: the length of what follows the header of 3 bytes
+      return 3 + bytes.readUInt16BE(0);
+  }
+}
+
 export interface Capture {
   udp(from: WireEnd, to: WireEnd, payload: Uint8Array, comment?: string): void;
   /** A chunk of a TCP stream: each message that is whole now becomes a frame, in sequence. */
-  tcp(service: 'diameter' | 'smpp', from: WireEnd, to: WireEnd, chunk: Uint8Array): void;
+  tcp(service: CapturedStream, from: WireEnd, to: WireEnd, chunk: Uint8Array): void;
   close(): void;
 }
 
@@ -169,8 +186,8 @@ export function openCapture(path: string, clock: Clock): Capture {
       const back = `${to.address}:${to.port}>${from.address}:${from.port}`;
       let bytes = Buffer.concat([unfinished.get(there) ?? Buffer.alloc(0), chunk]);
       while (bytes.length >= 4) {
-        // Diameter: version, then 3 bytes of length; SMPP: 4 bytes of length. What is neither goes out as it is.
-        const said = service === 'diameter' ? bytes.readUIntBE(1, 3) : bytes.readUInt32BE(0);
+        // What cannot be a message goes out as it is.
+        const said = saidLength(service, bytes);
         const length = said < 4 || said > MOST ? bytes.length : said;
         if (bytes.length < length) break;
         segment(there, back, from, to, bytes.subarray(0, length));

@@ -28,7 +28,13 @@ export type Tap = (
 ) => void;
 
 /** Registered ports. */
-const PORTS: Partial<Record<Service, number>> = { gsmtap: 4729, diameter: 3868, smpp: 2775, http: 80 };
+const PORTS: Partial<Record<Service, number>> = {
+  gsmtap: 4729,
+  diameter: 3868,
+  smpp: 2775,
+  gsup: 4222,
+  http: 80,
+};
 
 interface Pair {
   client: Socket | undefined;

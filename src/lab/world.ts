@@ -158,7 +158,9 @@ async function makeWorld(
       return;
     }
     if (transport === 'udp') capture?.udp(from, to, bytes);
-    else if (service === 'diameter' || service === 'smpp') capture?.tcp(service, from, to, bytes);
+    else if (service === 'diameter' || service === 'smpp' || service === 'gsup') {
+      capture?.tcp(service, from, to, bytes);
+    }
   });
   const edge = (name: string, address: string): Edge => ({
     clock,
