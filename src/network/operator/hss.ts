@@ -4,7 +4,7 @@
  * vector leaves.
  */
 import type { Edge, Endpoint } from '../../edge/index.ts';
-import { SQN_DEFAULT, encodeSqn, deriveKasme, resynchronise } from '../../standards/aka/index.ts';
+import { deriveKasme } from '../../standards/aka/index.ts';
 import {
   ALERT_REASON,
   APPLICATION,
@@ -30,13 +30,9 @@ import {
 } from '../../standards/diameter/index.ts';
 import { encodePlmn } from '../../standards/bytes/index.ts';
 import { createDiameterNode, type DiameterNode } from '../wire/diameter.ts';
-import type { KeyVault } from '../vault/vault.ts';
 import type { OperatorStore, Subscriber } from './store.ts';
+import { countOf, type VectorSource } from './vectors.ts';
 
-/** AMF of vectors for EPS: the separation bit (TS 33.102 annex H). */
-const AMF_EPS = Uint8Array.of(0x80, 0x00);
-/** Most vectors of one answer (TS 29.272 §5.2.3.1.3 leaves it to the HSS). */
-const MOST_VECTORS = 5;
 /** MWD-Status: the service centre is on the list; the UE was not reachable through the MME (TS 29.338 §5.3.3.8). */
 const MWD_SC_INCLUDED = 0x1;
 const MWD_MNRF = 0x2;
@@ -44,7 +40,8 @@ const MWD_MNRF = 0x2;
 export interface HssOptions {
   edge: Edge;
   store: OperatorStore;
-  vault: KeyVault;
+  /** who computes the vectors */
+  vectors: VectorSource;
   host: string;
   realm: string;
   listen: Endpoint;
@@ -72,44 +69,38 @@ export interface Hss {
 }
 
 export async function createHss(options: HssOptions): Promise<Hss> {
-  const { edge, store, vault } = options;
+  const { edge, store } = options;
   const origin = { originHost: options.host, originRealm: options.realm };
   const success = { ...origin, resultCode: RESULT.success };
   const refuse = (code: number) => ({ ...origin, ...experimental(code) });
 
-  const vectorsFor = (request: Message): Message => {
+  const vectorsFor = async (request: Message): Promise<Message> => {
     const values = readRequest(authenticationInformation, request);
     const session = { sessionId: values.sessionId };
     const answer = (rest: object): Message =>
       answerOf(authenticationInformation, request, { ...session, ...origin, ...rest });
     const wanted = values.requestedEutranAuthenticationInfo;
     const known = store.byImsi(values.userName);
-    if (known?.state !== 'ready' || !known.aka || !known.label) {
-      return answer(experimental(EXPERIMENTAL_RESULT.userUnknown));
-    }
+    if (known?.state !== 'ready') return answer(experimental(EXPERIMENTAL_RESULT.userUnknown));
     const resync = wanted?.reSynchronizationInfo;
-    if (resync) {
-      const sqnMs = vault.resynchronise(known.label, known.aka, resync.subarray(0, 16), resync.subarray(16));
-      if (!sqnMs) return answer(experimental(EXPERIMENTAL_RESULT.authenticationDataUnavailable));
-      const state = resynchronise(SQN_DEFAULT, { seq: known.seq, ind: known.ind, difference: 0 }, sqnMs);
-      store.update(known.imsi, { seq: state.seq, ind: state.ind });
+    const taken = await options.vectors.take({
+      imsi: known.imsi,
+      count: countOf(wanted?.numberOfRequestedVectors, 1),
+      eps: true,
+      ...(resync ? { resync: { rand: resync.subarray(0, 16), auts: resync.subarray(16) } } : {}),
+    });
+    if ('refused' in taken) {
+      const { userUnknown, authenticationDataUnavailable } = EXPERIMENTAL_RESULT;
+      return answer(experimental(taken.refused === 'unknown' ? userUnknown : authenticationDataUnavailable));
     }
-    const count = Math.max(1, Math.min(wanted?.numberOfRequestedVectors ?? 1, MOST_VECTORS));
-    const vectors = [];
-    for (let itemNumber = 1; itemNumber <= count; itemNumber++) {
-      const subscriber = store.takeSqn(known.imsi);
-      if (!subscriber) return answer(experimental(EXPERIMENTAL_RESULT.userUnknown));
-      const sqn = encodeSqn(SQN_DEFAULT, subscriber.seq, subscriber.ind);
-      const rand = edge.random.bytes(16);
-      const vector = vault.vector(known.label, known.aka, rand, sqn, AMF_EPS);
-      const kasme = deriveKasme(
-        vector.ck,
-        vector.ik,
-        encodePlmn(values.visitedPlmnId),
-        vector.autn.subarray(0, 6),
-      );
-      vectors.push({ itemNumber, rand, xres: vector.xres, autn: vector.autn, kasme });
-    }
+    const plmn = encodePlmn(values.visitedPlmnId);
+    const vectors = taken.vectors.map(({ rand, xres, autn, ck, ik }, i) => ({
+      itemNumber: i + 1,
+      rand,
+      xres,
+      autn,
+      kasme: deriveKasme(ck, ik, plmn, autn.subarray(0, 6)),
+    }));
     options.authenticated(known, values.visitedPlmnId, values.originHost);
     return answer({ resultCode: RESULT.success, authenticationInfo: { eutranVectors: vectors } });
   };

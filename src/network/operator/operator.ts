@@ -25,6 +25,7 @@ import { createSmsc, type EsmeAccount } from './smsc.ts';
 import { openOperatorStore } from './store.ts';
 import { swapRoutes } from './swap.ts';
 import { trialRoutes } from './trial.ts';
+import { createOwnVectors } from './vectors.ts';
 
 /** ESME account of the OTA gateway. */
 const OTA_SYSTEM_ID = 'ota';
@@ -82,6 +83,8 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
 
   const probeHost = `probe.${realm}`;
   const watchdog = options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs };
+  const { clock, random } = options.hssEdge ?? edge;
+  const vectors = createOwnVectors({ clock, random, store, vault });
   const hss = await createHss({
     ...watchdog,
     edge: options.hssEdge ?? edge,

@@ -98,8 +98,11 @@ export interface OperatorStore {
   byIccid(iccid: string): Subscriber | undefined;
   insert(subscriber: Pick<Subscriber, 'imsi' | 'msisdn' | 'iccid' | 'state' | 'change'>): void;
   update(imsi: string, fields: Partial<Omit<Subscriber, 'imsi'>>): void;
-  /** SEQ and IND for the next vector, on disk when this returns; undefined if not ready. */
-  takeSqn(imsi: string): Subscriber | undefined;
+  /**
+   * SEQ and IND for the next vectors, `count` of them (1 to 32) of which the last are told; on disk when this, or
+   * the transaction around it, ends. Undefined if not ready.
+   */
+  takeSqn(imsi: string, count: number): Subscriber | undefined;
   putOtaKeys(keys: OtaKeySet): void;
   otaKeys(iccid: string, keySet: number): OtaKeySet | undefined;
   /** Numbers of a card's OTA key sets. */
@@ -167,7 +170,7 @@ export function openOperatorStore(path: string): OperatorStore {
     'INSERT INTO subscriber (imsi, msisdn, iccid, state, change) VALUES (?, ?, ?, ?, ?)',
   );
   const takeSqn = database.prepare(
-    `UPDATE subscriber SET seq = seq + 1, ind = (ind + 1) % 32 WHERE imsi = ? AND state = 'ready' RETURNING *`,
+    `UPDATE subscriber SET seq = seq + ?1, ind = (ind + ?1) % 32 WHERE imsi = ?2 AND state = 'ready' RETURNING *`,
   );
   const putOta = database.prepare(
     `INSERT INTO ota_key (iccid, key_set, algorithm, ota, label, counter) VALUES (?, ?, ?, ?, ?, ?)
@@ -229,7 +232,7 @@ export function openOperatorStore(path: string): OperatorStore {
       });
       statement.run(...values, imsi);
     },
-    takeSqn: (imsi) => one(takeSqn.get(imsi)),
+    takeSqn: (imsi, count) => one(takeSqn.get(count, imsi)),
     putOtaKeys: ({ iccid, keySet, algorithm, ota, label, counter }) =>
       void putOta.run(iccid, keySet, algorithm, ota, label, counter),
     otaKeys(iccid, keySet) {

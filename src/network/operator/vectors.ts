@@ -1,0 +1,137 @@
+/**
+ * Who computes authentication vectors: one interface for S6a and GSUP alike, and rehome's own authentication
+ * centre. Many requests share one commit; a sequence number is on disk before its vector leaves.
+ */
+import type { Clock, Random } from '../../edge/index.ts';
+import {
+  AMF_SEPARATION_BIT,
+  SQN_DEFAULT,
+  encodeSqn,
+  resynchronise,
+  type AuthenticationVector,
+} from '../../standards/aka/index.ts';
+import type { KeyVault } from '../vault/vault.ts';
+import type { OperatorStore, Subscriber } from './store.ts';
+
+/** Most vectors of one answer (TS 29.272 §5.2.3.1.3 leaves it to the HSS; GSUP carries 5). */
+export const MOST_VECTORS = 5;
+/** Most requests that one commit is for. */
+const MOST_TOGETHER = 512;
+
+const AMF_EPS = Uint8Array.of(AMF_SEPARATION_BIT, 0x00);
+const AMF_OTHER = Uint8Array.of(0x00, 0x00);
+
+export interface VectorRequest {
+  imsi: string;
+  /** 1 to MOST_VECTORS */
+  count: number;
+  /** for EPS: with the separation bit (TS 33.102 annex H), and for nothing else */
+  eps: boolean;
+  /** the card found a number not fresh: RAND of 16 bytes, AUTS of 14 */
+  resync?: { rand: Uint8Array; auts: Uint8Array };
+}
+
+export type Quintet = Pick<AuthenticationVector, 'rand' | 'autn' | 'xres' | 'ck' | 'ik'>;
+
+export type VectorAnswer =
+  | { vectors: Quintet[] }
+  /** `resync`: the AUTS is not the card's · `unavailable`: who computes does not answer */
+  | { refused: 'unknown' | 'resync' | 'unavailable' };
+
+export interface VectorSource {
+  /** Resolves once the vectors may leave; never rejects for what concerns one request. */
+  take(request: VectorRequest): Promise<VectorAnswer>;
+}
+
+export interface OwnVectorsOptions {
+  clock: Clock;
+  random: Random;
+  store: OperatorStore;
+  vault: KeyVault;
+}
+
+interface Waiting {
+  request: VectorRequest;
+  resolve(answer: VectorAnswer): void;
+  reject(error: unknown): void;
+}
+
+/** The authentication centre of the operator's store and vault. */
+export function createOwnVectors(options: OwnVectorsOptions): VectorSource {
+  const { clock, random, store, vault } = options;
+  let queue: Waiting[] = [];
+
+  /** Takes the numbers, within a transaction. @returns the error of what concerns this request alone */
+  const number = ({ imsi, count, resync }: VectorRequest): Subscriber | 'unknown' | 'resync' | Error => {
+    if (resync) {
+      const known = store.byImsi(imsi);
+      if (known?.state !== 'ready' || !known.aka || !known.label) return 'unknown';
+      let sqnMs: Uint8Array | undefined;
+      try {
+        sqnMs = vault.resynchronise(known.label, known.aka, resync.rand, resync.auts);
+      } catch (error) {
+        return error as Error;
+      }
+      if (!sqnMs) return 'resync';
+      const { seq, ind } = resynchronise(
+        SQN_DEFAULT,
+        { seq: known.seq, ind: known.ind, difference: 0 },
+        sqnMs,
+      );
+      store.update(imsi, { seq, ind });
+    }
+    const taken = store.takeSqn(imsi, count);
+    return taken?.aka && taken.label ? taken : 'unknown';
+  };
+
+  /** @param last its numbers are those of the last vector */
+  const compute = ({ count, eps }: VectorRequest, last: Subscriber): VectorAnswer => {
+    const rands = random.bytes(16 * count);
+    const size = 2 ** SQN_DEFAULT.indLength;
+    const vectors = Array.from({ length: count }, (_, i) => {
+      const back = count - 1 - i;
+      const sqn = encodeSqn(SQN_DEFAULT, last.seq - back, (last.ind - back + size) % size);
+      const rand = rands.subarray(16 * i, 16 * i + 16);
+      return vault.vector(last.label!, last.aka!, rand, sqn, eps ? AMF_EPS : AMF_OTHER);
+    });
+    return { vectors };
+  };
+
+  const flush = (): void => {
+    const together = queue.slice(0, MOST_TOGETHER);
+    queue = queue.slice(MOST_TOGETHER);
+    if (queue.length > 0) schedule();
+    try {
+      const numbered = store.transaction(() => together.map(({ request }) => number(request)));
+      // Committed: what is computed now may leave.
+      together.forEach(({ request, resolve, reject }, i) => {
+        const got = numbered[i]!;
+        try {
+          if (got instanceof Error) reject(got);
+          else resolve(typeof got === 'string' ? { refused: got } : compute(request, got));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    } catch (error) {
+      for (const { reject } of together) reject(error);
+    }
+  };
+  /** After all that this turn of the event loop has read from sockets. */
+  const schedule = (): void => void setImmediate(flush);
+
+  return {
+    take(request) {
+      return clock.hold(
+        new Promise((resolve, reject) => {
+          if (queue.length === 0) schedule();
+          queue.push({ request, resolve, reject });
+        }),
+      );
+    },
+  };
+}
+
+/** The number of vectors that is asked for, within what an answer takes. */
+export const countOf = (wanted: number | undefined, otherwise: number): number =>
+  wanted === undefined ? otherwise : Math.max(1, Math.min(wanted, MOST_VECTORS));
