@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { readJson } from './json.ts';
 import { aka } from './tool-aka.ts';
-import { cardData } from './tool-card-data.ts';
+import { cardDataCommand } from './tool-card-data.ts';
 import { otaDecode, otaEncode } from './tool-ota.ts';
 
 export function toolCommand(): Command {
@@ -25,10 +25,6 @@ export function toolCommand(): Command {
   );
   add('ota-encode', 'a secured command packet (TS 102 225), from its length on', otaEncode);
   add('ota-decode', 'a secured response packet (TS 102 225), from its length on', otaDecode);
-  add(
-    'card-data',
-    'checks a card vendor’s file (CSV) as an operator would take it in; prints no key',
-    cardData,
-  );
+  tool.addCommand(cardDataCommand());
   return tool;
 }

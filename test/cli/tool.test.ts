@@ -1,6 +1,7 @@
 /** The command line as a user calls it: words in, documents out, one line for what is wrong. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
@@ -183,6 +184,42 @@ test('tool card-data: a vendor’s file as an operator would take it, without a 
   const foreign = await rehome(['tool', 'card-data'], JSON.stringify({ csv, imsiRanges: ['00102'] }));
   assert.equal(foreign.code, 2);
   assert.match(foreign.stderr, /^rehome: line 2, imsi: 001010000000001, expected an IMSI of this operator/);
+});
+
+test('tool card-data: a file and its transport keys, which only their owner may read; no key in the answer', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rehome-cards-'));
+  try {
+    const [file, keys] = [join(folder, 'cards.csv'), join(folder, 'keys.json')];
+    // KI is TS 35.208's of test set 1 under AES-128 000102…0f, CBC from 23…23 (pySim).
+    writeFileSync(
+      file,
+      `ICCID,IMSI,MSISDN,KI,KIC1,KID1\n8988211000000000011,001010000000001,99901000001,82916286ee3bf17274b425ab2cce7f91,${'c'.repeat(32)},${'d'.repeat(32)}\n`,
+    );
+    const secrets = JSON.stringify({ keys: { KI: '000102030405060708090a0b0c0d0e0f' }, op: SET_1.op });
+    writeFileSync(keys, secrets, { mode: 0o644 });
+    const words = ['tool', 'card-data', '--file', file, '--imsi-range', '00101'];
+    const open = await rehome([...words, '--transport-keys', keys]);
+    assert.equal(open.code, 2);
+    assert.match(open.stderr, /^rehome: --transport-keys: .*its owner alone/);
+    chmodSync(keys, 0o600);
+    const good = await rehome([...words, '--transport-keys', keys]);
+    assert.equal(good.code, 0, good.stderr);
+    const { cards, transportKeys } = JSON.parse(good.stdout) as { cards: number; transportKeys: object[] };
+    assert.equal(cards, 1);
+    assert.deepEqual(transportKeys, [
+      { name: 'KI', cipher: 'aes', kcv: 'c6a13b', opened: true, verifiedBy: [] },
+    ]);
+    assert.deepEqual((await rehome([...words, '--transport-keys', '-'], secrets)).stdout, good.stdout);
+    const absent = await rehome([...words, '--transport-keys', join(folder, 'none')]);
+    assert.equal(absent.code, 2);
+    assert.match(absent.stderr, /^rehome: --transport-keys: .*ENOENT/);
+    const gone = await rehome([...words.slice(0, 3), join(folder, 'none'), ...words.slice(4)]);
+    assert.equal(gone.code, 2);
+    assert.match(gone.stderr, /^rehome: --file: .*ENOENT/);
+    assert.equal((await rehome(words.slice(0, 4))).code, 2);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test('words that are none: exit 2 and one line', async () => {

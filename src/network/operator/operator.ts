@@ -13,7 +13,7 @@ import type { KeyRing, Signer } from '../wire/statements.ts';
 import type { EscrowClient } from '../escrow/client.ts';
 import type { OwnerClient } from '../owner/client.ts';
 import type { KeyVault } from '../vault/vault.ts';
-import { importCards, parseCardData } from './card-data.ts';
+import { importCards, parseCardData, type CardDataImport } from './card-data/index.ts';
 import { changeRoutes, createChangeContext } from './changes.ts';
 import { createHss } from './hss.ts';
 import { createKeyTransferPart } from './key-transfer.ts';
@@ -66,8 +66,8 @@ export interface OperatorOptions {
 export interface Operator {
   readonly name: string;
   readonly endpoints: { api: Endpoint; hss: Endpoint; smsc: Endpoint; scef: Endpoint; smpp: Endpoint };
-  /** Takes in a vendor's card data (CSV). @throws FieldError; nothing is kept then */
-  importCardData(csv: string, state?: 'ready' | 'stock'): number;
+  /** Takes in a vendor's file (docs/card-data.md). @throws FieldError; nothing is kept then */
+  importCardData(text: string, state?: 'ready' | 'stock', how?: CardDataImport): number;
   /** Whether its vault holds this Ki for the card. For those who judge a run, not for a role. */
   knowsKi(iccid: string, k: Uint8Array): boolean;
   close(): Promise<void>;
@@ -89,7 +89,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     ...watchdog,
     edge: options.hssEdge ?? edge,
     store,
-    vault,
+    vectors,
     host: `hss.${realm}`,
     realm,
     listen: options.hss,
@@ -210,8 +210,8 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
       store
         .subscribersOf(iccid)
         .some(({ aka, label }) => aka !== null && label !== null && vault.isKi(label, aka, k)),
-    importCardData(csv, state = 'ready') {
-      const cards = parseCardData(csv, [plmn]);
+    importCardData(text, state = 'ready', how = {}) {
+      const cards = parseCardData(text, [plmn], how);
       importCards(store, vault, cards, state);
       return cards.length;
     },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { importCards, parseCardData } from '../../../src/network/operator/card-data.ts';
+import { importCards, parseCardData } from '../../../src/network/operator/card-data/index.ts';
 import { openOperatorStore } from '../../../src/network/operator/store.ts';
 import { realClock } from '../../../src/edge/real.ts';
 import { createSoftwareVault } from '../../../src/network/vault/software.ts';
