@@ -79,7 +79,7 @@ export class CardTable {
   constructor(names: readonly string[], header: HeaderLines, options: CardDataOptions) {
     const { mapping, keys } = options;
     this.#columns = columnsOf(names, mapping, keys);
-    this.#checkHeader(keys);
+    this.#checkHeader(keys, options.closed === 'leave');
     const implied = new Map<number, 'aes' | '3des'>();
     const sets = new Set<number>();
     for (const { field, implies } of this.#columns) {
@@ -109,13 +109,19 @@ export class CardTable {
     );
   }
 
-  #checkHeader(keys: TransportKeys | undefined): void {
+  #checkHeader(keys: TransportKeys | undefined, leave: boolean): void {
+    // OP comes with the transport keys: without them nothing says whether OPc is needed.
+    const closed = leave && !keys && this.#columns.some(({ encryption }) => encryption);
     const fields = this.#columns.map(({ field }) => field);
     const wanted = `one column each of ${REQUIRED.join(', ')}, and opc or topc`;
     const timesOf = (field: string): number => fields.filter((each) => each === field).length;
     const optional = (field: string): boolean =>
       !(REQUIRED as readonly string[]).includes(field) &&
-      (field !== 'opc' || timesOf('topc') === 1 || keys?.op !== undefined || keys?.top !== undefined);
+      (field !== 'opc' ||
+        timesOf('topc') === 1 ||
+        closed ||
+        keys?.op !== undefined ||
+        keys?.top !== undefined);
     for (const field of new Set([...REQUIRED, 'opc', ...fields.flatMap((each) => each ?? [])])) {
       const times = timesOf(field);
       if (times > 1) throw new FieldError(`header, ${field}`, `${times} columns`, wanted);
