@@ -50,6 +50,12 @@ const TAKE_OVER = 14 * DAY;
 const ASK_AGAIN = 6 * HOUR;
 /** How long B's HSS may be silent before anything was sent. */
 const SILENCE = DAY;
+/** What is known of a command of a take-over that is not done and leads to no other command. */
+const FAILED: readonly unknown[] = ['refused', 'unproven', 'forged'];
+const takeOverFailed = ({ facts, to }: Change): boolean =>
+  Object.entries(facts).some(
+    ([fact, what]) => fact.startsWith('proof takeover') && fact.endsWith(` ${to}`) && FAILED.includes(what),
+  );
 /** A change that must wait for its wave looks again so often. */
 const WAVE_PAUSE = MINUTE;
 
@@ -128,13 +134,22 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
               })),
             ),
           );
+    const hardened = new Set<Change>();
     accepting.forEach((change, i) => {
       const answer = answers[i]!;
       if (isRefused(answer)) decisions.decide(change, { ...refusedOutcome(answer), ...dataOf(change) });
+      else if (answer.hardened) hardened.add(change);
     });
     function dataOf(change: Change): Pick<Outcome, 'data'> {
       const { profile, wayBack } = profiles.get(change)!;
-      return { data: { ...reserved.get(change)!.data, fallback: profile.fallback, wayBack } };
+      return {
+        data: {
+          ...reserved.get(change)!.data,
+          fallback: profile.fallback,
+          hardened: hardened.has(change),
+          wayBack,
+        },
+      };
     }
     return decisions.outcomes((change) => ({ go: 'next', ...dataOf(change) }));
   };
@@ -277,7 +292,7 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
         const { data, since, to: target } = change;
         if (data.retired !== true) return undefined;
         const proof = proofOf(change, 'takeover', target);
-        if (proof === 'done') {
+        if (proof === 'done' || proofOf(change, 'takeover-rest', target) === 'done') {
           under.delete(change.change);
           return { go: 'next', data: { takenOver: true } };
         }
@@ -286,7 +301,7 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
           return { go: 'next', data: { takenOver: false } };
         }
         const next = at(data, 'takeOverAt') + ASK_AGAIN;
-        const failed = proof !== undefined || proofOf(change, 'takeover-own', target) === 'unproven';
+        const failed = takeOverFailed(change);
         if (data.takeOverAt === undefined || (failed && clock.now() >= next)) return undefined;
         return { go: 'wait', until: Math.min(Math.max(next, clock.now() + HOUR), since + TAKE_OVER) };
       },

@@ -55,6 +55,7 @@ const released = each(z.object({ release: z.string(), index: z.number() }));
 const plain = each(done);
 const assigned = each(z.object({ imsi: z.string(), iccid: z.string() }));
 const profiled = each(z.object({ profile: cardProfileSchema, wayBack: z.string() }));
+const accepted = each(z.object({ ok: z.literal(true), hardened: z.boolean() }));
 const transferred = each(z.object({ transfer: z.string() }));
 const destroyed = each(z.object({ receipt: z.string() }));
 
@@ -79,8 +80,10 @@ export interface OperatorClient {
   undo(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
   /** A: what the card is, and A's signed word for what it goes back to. */
   profile(orders: readonly string[]): Promise<(Refused | { profile: CardProfile; wayBack: string })[]>;
-  /** B: whether its authentication centre can take the card over. */
-  accept(requests: readonly { order: string; profile: CardProfile }[]): Promise<(Refused | { ok: true })[]>;
+  /** B: whether its authentication centre can take the card over; and whether so that A cannot follow. */
+  accept(
+    requests: readonly { order: string; profile: CardProfile }[],
+  ): Promise<(Refused | { ok: true; hardened: boolean })[]>;
   /** A: reads the card's ICCID by OTA; the proof comes by the feed. */
   reach(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
   /** A: all keys of the card, wrapped to B's vault, once the card was reached. */
@@ -125,7 +128,7 @@ export function createOperatorClient(edge: Edge, at: Endpoint): OperatorClient {
     retire: (orders) => ask('/retirements', orders, plain),
     undo: (orders) => ask('/undos', orders, plain),
     profile: (orders) => ask('/profiles', orders, profiled),
-    accept: (requests) => ask('/acceptances', requests, plain),
+    accept: (requests) => ask('/acceptances', requests, accepted),
     reach: (orders) => ask('/readings', orders, plain),
     transfer: (orders) => ask('/transfers', orders, transferred),
     takeIn: (requests) => ask('/keys', requests, plain),

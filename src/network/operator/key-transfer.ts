@@ -6,14 +6,13 @@ import { z } from 'zod';
 import type { JWK } from 'jose';
 import { SQN_DEFAULT } from '../../standards/aka/index.ts';
 import { toHex } from '../../standards/bytes/index.ts';
-import { encodePutKey, type KeySetAlgorithm } from '../../standards/globalplatform/index.ts';
-import { FALLBACK_TAR, TAR, encodeCompactCommands } from '../../standards/ota/index.ts';
-import { otaLabel, type OtaKeyPair } from '../vault/vault.ts';
-import type { Route } from '../wire/http.ts';
+import { FALLBACK_TAR, TAR } from '../../standards/ota/index.ts';
+import { Problem, post, type Route } from '../wire/http.ts';
 import { readStatement, type Order, type Reservation } from '../wire/statements.ts';
 import { refuse, type ChangeContext } from './changes.ts';
-import { cardProfileSchema, jwsSchema, type CardProfile } from './client.ts';
+import { cardProfileSchema, jwsSchema, type CardProfile, type Refused } from './client.ts';
 import type { OtaResult } from './ota.ts';
+import { KEY_SET, PENDING, type TakeOverPart } from './take-over.ts';
 import { iccidRead, readIccidScript, subscriptionScript } from './remote-files.ts';
 import type { Subscriber } from './store.ts';
 
@@ -21,12 +20,6 @@ import type { Subscriber } from './store.ts';
 const SQN_MARGIN = 1024;
 /** Commands that A may send under its sets between the transfer and B's first: B goes on above them. */
 const COUNTER_MARGIN = 4;
-/** Conditions not satisfied: the card's answer to a new key set whose number is taken. */
-const TAKEN = 0x6985;
-/** The set that scripts go out under, where a card has it. */
-const KEY_SET = 1;
-/** Keys that are on their way to the card as set n wait as set n + 16. */
-const PENDING = 16;
 
 export interface KeyTransferPart {
   routes: Route[];
@@ -38,6 +31,7 @@ export function createKeyTransferPart(
   context: ChangeContext,
   /** vault keys of other operators */
   vaults: Record<string, JWK>,
+  takingOver: TakeOverPart,
 ): KeyTransferPart {
   const { edge, profile, store, vault, signer, ring, ota } = context;
   const { name } = profile;
@@ -49,7 +43,6 @@ export function createKeyTransferPart(
     'UPDATE key_transfer SET destroyed = ? WHERE change = ? AND operator = ? AND iccid = ?',
   );
   const transferOf = database.prepare('SELECT destroyed FROM key_transfer WHERE change = ?');
-  const asked = database.prepare('SELECT 1 FROM ota_message WHERE change = ? AND command = ?');
 
   const of3a = (ordered: Order): void => {
     if (ordered.alternative !== '3a') {
@@ -69,7 +62,7 @@ export function createKeyTransferPart(
   /** What B may undo no more: the card is committed to it, or A is gone from it. */
   const unlessKept = ({ change }: Order, { state }: Subscriber): void => {
     const committed = ota.resultOf(change, 'commit')?.result === 'done';
-    if (committed || state === 'retired' || asked.get(change, 'takeover-own')) {
+    if (committed || state === 'retired' || takingOver.hasBegun(change)) {
       throw refuse(409, 'committed', `change ${change}: the card is ${name}'s`);
     }
   };
@@ -105,10 +98,30 @@ export function createKeyTransferPart(
     }
   };
 
-  const accept = async (request: { order: string; profile: CardProfile }): Promise<{ ok: true }> => {
-    await asB(request.order);
-    unlessSupported(request.profile.algorithm);
-    return { ok: true };
+  /** What a card can do B hears from its manufacturer, not from A. */
+  const accept = async (
+    requests: readonly { order: string; profile: CardProfile }[],
+  ): Promise<(Refused | { ok: true; hardened: boolean })[]> => {
+    const accepted = await context.each(requests, async ({ order, profile: card }) => {
+      const { ordered } = await asB(order);
+      unlessSupported(card.algorithm);
+      return ordered.iccid;
+    });
+    const iccids = accepted.filter((each) => typeof each === 'string');
+    const hardened = new Map<string, boolean>();
+    let silent: Problem | undefined;
+    try {
+      const found = await takingOver.certify(iccids);
+      iccids.forEach((iccid, i) => hardened.set(iccid, found[i]!));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      silent = error;
+    }
+    return accepted.map((each) => {
+      if (typeof each !== 'string') return each;
+      if (silent) return { error: silent.message, code: silent.code };
+      return { ok: true as const, hardened: hardened.get(each)! };
+    });
   };
 
   const reach = async (jws: string): Promise<{ ok: true }> => {
@@ -265,103 +278,13 @@ export function createKeyTransferPart(
     return { ok: true };
   };
 
-  const useKeys = <T>(iccid: string, keySet: number, use: (keys: OtaKeyPair) => T): T => {
-    const set = store.otaKeys(iccid, keySet)!;
-    return vault.withOtaKeys(set.label, set.ota, use);
-  };
-  const putKey = (
-    iccid: string,
-    replaces: number,
-    keySet: number,
-    at: number,
-    algorithm: KeySetAlgorithm,
-    under: Uint8Array,
-  ): Uint8Array =>
-    useKeys(iccid, at, ({ kic, kid, kik }) =>
-      encodePutKey({ replaces, keySet, algorithm, keys: [kic, kid, kik!], under }),
-    );
-  const toDomain = (
-    change: string,
-    command: string,
-    subscriber: Subscriber,
-    keySet: number,
-    script: Uint8Array,
-  ): void =>
-    ota.send({
-      change,
-      command,
-      iccid: subscriber.iccid,
-      imsi: subscriber.imsi,
-      keySet,
-      tar: TAR.issuerSecurityDomain,
-      script,
-    });
-
-  /** The number of the set that B adds: the first that the card does not have. */
-  const ownSet = (iccid: string): number => {
-    const sets = store.otaKeySets(iccid);
-    for (let set = 2; set < PENDING; set++) if (!sets.includes(set) || isOwn(iccid, set)) return set;
-    throw refuse(409, 'bad-keys', `card ${iccid} has no room for another key set`);
-  };
-  const isOwn = (iccid: string, set: number): boolean =>
-    store.otaKeys(iccid, set)?.label.endsWith(' own') ?? false;
-
-  /**
-   * First a set of B's own is added under the KIK that A knows, then under it every set that A knew gets other
-   * keys. A, who reads the first, can read the second too; docs/alternatives/3a.md says what helps.
-   */
   const takeOver = async (jws: string): Promise<{ ok: true }> => {
     const { ordered, subscriber } = await asB(jws);
-    const { iccid } = subscriber;
     if (subscriber.state !== 'ready') {
       throw refuse(409, 'bad-order', `IMSI ${subscriber.imsi} is ${subscriber.state}`);
     }
-    if (ota.resultOf(ordered.change, 'takeover')?.result === 'done') return { ok: true };
-    const old = store.otaKeys(iccid, KEY_SET);
-    const under = old && useKeys(iccid, KEY_SET, ({ kik }) => kik);
-    if (!old || !under) {
-      throw refuse(409, 'no-kik', `card ${iccid} has no KIK under which its keys could be replaced`);
-    }
-    const own = ownSet(iccid);
-    const algorithm = old.algorithm as KeySetAlgorithm;
-    if (!isOwn(iccid, own)) {
-      const label = `${otaLabel(`${iccid} ${ordered.change}`, own)} own`;
-      store.putOtaKeys({
-        iccid,
-        keySet: own,
-        algorithm,
-        ota: vault.makeOta(label, algorithm),
-        label,
-        counter: 0,
-      });
-    }
-    toDomain(
-      ordered.change,
-      'takeover-own',
-      subscriber,
-      KEY_SET,
-      encodeCompactCommands([putKey(iccid, 0, own, own, algorithm, under)]),
-    );
+    takingOver.takeOver(ordered.change, subscriber);
     return { ok: true };
-  };
-
-  const replaceOld = (change: string, subscriber: Subscriber): void => {
-    const { iccid } = subscriber;
-    const own = ownSet(iccid);
-    const under = useKeys(iccid, own, ({ kik }) => kik!);
-    const commands = store
-      .otaKeySets(iccid)
-      .filter((set) => set < PENDING && set !== own)
-      .map((set) => {
-        const { algorithm } = store.otaKeys(iccid, set)!;
-        if (!store.otaKeys(iccid, set + PENDING)) {
-          const label = `${otaLabel(`${iccid} ${change}`, set)} new`;
-          const ota = vault.makeOta(label, algorithm);
-          store.putOtaKeys({ iccid, keySet: set + PENDING, algorithm, ota, label, counter: 0 });
-        }
-        return putKey(iccid, set, set, set + PENDING, algorithm as KeySetAlgorithm, under);
-      });
-    toDomain(change, 'takeover', subscriber, own, encodeCompactCommands(commands));
   };
 
   const destroy = async (jws: string): Promise<{ receipt: string }> => {
@@ -399,7 +322,13 @@ export function createKeyTransferPart(
   return {
     routes: [
       context.batch('/profiles', jwsSchema, profileOf),
-      context.batch('/acceptances', z.strictObject({ order: jwsSchema, profile: cardProfileSchema }), accept),
+      post(
+        '/acceptances',
+        z.strictObject({
+          requests: z.array(z.strictObject({ order: jwsSchema, profile: cardProfileSchema })).max(1000),
+        }),
+        async ({ body }) => ({ results: await accept(body.requests) }),
+      ),
       context.batch('/readings', jwsSchema, reach),
       context.batch('/transfers', jwsSchema, transfer),
       context.batch('/keys', withOrder('transfer'), takeIn),
@@ -414,19 +343,8 @@ export function createKeyTransferPart(
       if (command === 'reach' && result.result === 'done' && subscriber) {
         return iccidRead(result.data) === subscriber.iccid ? 'done' : 'foreign-card';
       }
-      if (command === 'takeover-own' && subscriber) {
-        // Refused as taken: the set is there already, from a time whose answer was lost.
-        const there = result.result === 'done' || (result.result === 'refused' && result.sw === TAKEN);
-        if (there) replaceOld(change, subscriber);
-      }
-      if (command === 'takeover' && result.result === 'done' && subscriber) {
-        const { iccid } = subscriber;
-        store.transaction(() => {
-          for (const set of store.otaKeySets(iccid)) {
-            if (set >= PENDING) store.moveOtaKeys(iccid, set, set - PENDING);
-          }
-        });
-      }
+      const taken = subscriber && takingOver.proved(change, command, subscriber, result);
+      if (taken !== undefined) return taken;
       return result.result;
     },
   };

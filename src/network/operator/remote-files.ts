@@ -13,7 +13,7 @@ const HPLMNWACT = 20;
 const OPLMNWACT = 40;
 
 /** REFRESH with UICC reset, as command details (TS 102 226 §5.2.1.2): a notification is not enough for an IMSI. */
-const RESET = Uint8Array.of(0x81, 3, 1, uicc.PROACTIVE.refresh, uicc.REFRESH.uiccReset);
+export const RESET = Uint8Array.of(0x81, 3, 1, uicc.PROACTIVE.refresh, uicc.REFRESH.uiccReset);
 
 /** START values of which the next authentication makes new ones (TS 31.102 §4.2.51). */
 const NO_START = { cs: 0xf00000, ps: 0xf00000 };

@@ -22,11 +22,15 @@ import {
   type SubscriberKey,
 } from '../../standards/aka/index.ts';
 import { concat, expectLength, fromHex, toHex } from '../../standards/bytes/index.ts';
+import { agreeKeys, encodeStoreAka, publicKeyOf } from '../../standards/globalplatform/index.ts';
 import { Problem } from '../wire/http.ts';
 import { otaLabel, type CardCodes, type KeyVault, type OtaKeyPair, type SecretBundle } from './vault.ts';
 
 /** Key schedules kept ready: the working set of a busy authentication centre. */
 const PREPARED = 100_000;
+
+/** Bytes of the AES keys that are agreed on with a card. */
+const AGREED_KEY = 16;
 
 const VERSION = 1;
 const NONCE = 12;
@@ -113,6 +117,19 @@ const otaOf = ({ kic, kid, kik }: z.infer<typeof otaSchema>): OtaKeyPair => ({
   ...(kik === undefined ? {} : { kik: fromHex(kik, 'kik') }),
 });
 
+/** A private key of P-256, 32 bytes: all but one in 2^32 draws is one. */
+function drawPrivateKey(random: Random): Uint8Array {
+  for (;;) {
+    const drawn = random.bytes(32);
+    try {
+      publicKeyOf(drawn);
+      return drawn;
+    } catch {
+      // Zero, or not below the order of the curve.
+    }
+  }
+}
+
 export async function createSoftwareVault(options: SoftwareVaultOptions): Promise<KeyVault> {
   const kek = expectLength('keyEncryptionKey', options.keyEncryptionKey, 32);
   const transport: KeyObject = options.transportKey
@@ -193,6 +210,25 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
       const [kic, kid, kik] = [0, 0, 0].map(() => options.random.bytes(length));
       return sealOta(label, { kic: kic!, kid: kid!, kik: kik! });
     },
+    agreeOta(label, cardKey, keySet) {
+      const once = drawPrivateKey(options.random);
+      const agreement = { keySet, keyLength: AGREED_KEY, ephemeral: publicKeyOf(once) };
+      const { receipt, ...keys } = agreeKeys(agreement, once, cardKey);
+      once.fill(0);
+      return { ota: sealOta(label, keys), ephemeral: agreement.ephemeral, receipt };
+    },
+    renewAka(label, sealed) {
+      const old = openAka(label, sealed);
+      const fresh = (key: Uint8Array): Uint8Array => options.random.bytes(key.length);
+      return sealAka(label, {
+        ...old,
+        k: fresh(old.k),
+        ...(old.opc && { opc: fresh(old.opc) }),
+        ...(old.topc && { topc: fresh(old.topc) }),
+      });
+    },
+    storeAka: (label, sealed, under) =>
+      encodeStoreAka(openAka(label, sealed), openOta(under.label, under.ota).kik ?? new Uint8Array()),
     sealCodes,
     isKi(label, sealed, k) {
       const own = openAka(label, sealed).k;

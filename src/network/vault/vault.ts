@@ -58,6 +58,20 @@ export interface KeyVault {
   sealOta(label: string, keys: OtaKeyPair): Uint8Array;
   /** A new OTA key set with KIK, drawn in here and sealed. */
   makeOta(label: string, algorithm: OtaAlgorithm): Uint8Array;
+  /**
+   * An OTA key set that is agreed on with a card (GlobalPlatform Amendment A), from a one-time key drawn in here.
+   * @param cardKey the card's certified key, 65 bytes
+   * @returns the set sealed; the one-time public key, 65 bytes; the receipt that only that card can answer, 16 bytes
+   */
+  agreeOta(
+    label: string,
+    cardKey: Uint8Array,
+    keySet: number,
+  ): { ota: Uint8Array; ephemeral: Uint8Array; receipt: Uint8Array };
+  /** Another Ki and OPc or TOPc of the same algorithm, drawn in here and sealed under the same label. */
+  renewAka(label: string, sealed: Uint8Array): Uint8Array;
+  /** The command that puts a sealed Ki onto a card, ciphered under the KIK of a set. @throws FieldError */
+  storeAka(label: string, sealed: Uint8Array, under: SealedOta): Uint8Array;
   sealCodes(label: string, codes: CardCodes): Uint8Array;
   /** Whether a sealed key is this Ki (16 or 32 bytes). */
   isKi(label: string, sealed: Uint8Array, k: Uint8Array): boolean;
