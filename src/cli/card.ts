@@ -4,6 +4,7 @@ import {
   checkCardFile,
   createCard,
   createCardFile,
+  fileOf,
   fileStore,
   formatFile,
   parseCardFile,
@@ -158,6 +159,7 @@ function publicPart(file: CardFile): Record<string, unknown> {
       ...(usim.serviceCentre !== undefined && { serviceCentre: usim.serviceCentre }),
       ...(usim.apn !== undefined && { apn: usim.apn }),
     },
+    ...(file.isim && { isim: file.isim }),
     pin1Enabled: file.pinStatus?.pin1?.enabled ?? false,
     ...(file.ota && {
       keySets: file.ota.keySets.map(({ number, algorithm, counter }) => ({
@@ -178,11 +180,8 @@ function publicPart(file: CardFile): Record<string, unknown> {
 }
 
 function read(options: { card: string; json?: true }): void {
-  const file = inFile(options.card, () => {
-    const parsed = parseCardFile(realDisk.read(options.card));
-    stateOf(parsed);
-    return parsed;
-  });
+  // As it would be written now: what a file of before leaves out is told too.
+  const file = inFile(options.card, () => fileOf(stateOf(parseCardFile(realDisk.read(options.card)))));
   const shown = publicPart(file);
   if (options.json) {
     console.log(JSON.stringify(shown));
@@ -195,6 +194,9 @@ function read(options: { card: string; json?: true }): void {
   if (usim.spn !== undefined) console.log(`Operator         ${usim.spn}`);
   if (usim.serviceCentre !== undefined) console.log(`Service centre   +${usim.serviceCentre}`);
   if (usim.apn !== undefined) console.log(`APN              ${usim.apn}`);
+  if (file.isim?.impi !== undefined) console.log(`IMS private      ${file.isim.impi}`);
+  if (file.isim?.impu !== undefined) console.log(`IMS public       ${file.isim.impu}`);
+  if (file.isim === null) console.log('ISIM             none');
   console.log(`Authentication   ${usim.algorithm}`);
   for (const set of file.ota?.keySets ?? []) {
     console.log(`OTA key set ${String(set.number).padEnd(5)}${set.algorithm}, counter ${set.counter ?? 0}`);
@@ -223,6 +225,7 @@ export function cardCommand(): Command {
     .option('--apn <name>', 'access point name')
     .option('--algorithm <name>', 'milenage or tuak, or test-xor in test networks', algorithm)
     .option('--pairs <number>', 'pairs of the key list; 0: none', whole('--pairs'))
+    .option('--without-isim', 'a USIM alone')
     .option('--pin1-enabled', 'PIN1 is asked for')
     .action(async (options: NewOptions) => make(options));
   card

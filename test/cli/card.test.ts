@@ -71,6 +71,11 @@ test('card new writes a card that card read shows, without its keys', async (t) 
   assert.deepEqual(JSON.parse(out), {
     iccid: file.iccid,
     usim: { imsi: '001010000000001', mncLength: 2, algorithm: 'milenage', apn: 'iot' },
+    isim: {
+      impi: '001010000000001@ims.mnc001.mcc001.3gppnetwork.org',
+      impu: 'sip:001010000000001@ims.mnc001.mcc001.3gppnetwork.org',
+      domain: 'ims.mnc001.mcc001.3gppnetwork.org',
+    },
     pin1Enabled: false,
     keyList: {
       pairs: [

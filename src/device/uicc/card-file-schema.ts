@@ -77,8 +77,8 @@ const ofIsim = (file: typeof EF_IMPI, expected: string): z.ZodString =>
 const isim = z
   .strictObject({
     impi: ofIsim(EF_IMPI, 'a private user identity, user@realm, of at most 58 characters').optional(),
-    domain: ofIsim(EF_DOMAIN, 'a domain name of at most 38 characters').optional(),
     impu: ofIsim(EF_IMPU, 'a SIP or tel URI of at most 62 characters').optional(),
+    domain: ofIsim(EF_DOMAIN, 'a domain name of at most 38 characters').optional(),
   })
   .nullable();
 

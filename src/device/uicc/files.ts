@@ -10,12 +10,25 @@ import {
   encodeFcp,
   type Fcp,
 } from '../../standards/uicc/index.ts';
-import { DIRECTORY_RULE, FILES, USIM_AID, findFile, findSfi, type Directory } from './layout.ts';
+import {
+  AIDS,
+  DIRECTORY_RULE,
+  FILES,
+  findFile,
+  findSfi,
+  type Application,
+  type Directory,
+} from './layout.ts';
 import { done, refuse, type Answer } from './answer.ts';
 import { allowed, type Call } from './session.ts';
 
-const PARENT: Record<Directory, Directory> = { mf: 'mf', telecom: 'mf', usim: 'mf' };
-const DIRECTORY_FID: Record<Directory, number> = { mf: FID.mf, telecom: FID.telecom, usim: FID.currentAdf };
+const PARENT: Record<Directory, Directory> = { mf: 'mf', telecom: 'mf', usim: 'mf', isim: 'mf' };
+const DIRECTORY_FID: Record<Directory, number> = {
+  mf: FID.mf,
+  telecom: FID.telecom,
+  usim: FID.currentAdf,
+  isim: FID.currentAdf,
+};
 
 /** What SELECT found. */
 interface Target {
@@ -28,7 +41,10 @@ const word = (data: Uint8Array, at: number): number => (data[at]! << 8) | data[a
 /** A file identifier as seen from a directory (TS 102 221 §8.4.1). */
 function childOf(call: Call, from: Directory, fid: number): Target | undefined {
   if (fid === FID.mf) return { directory: 'mf' };
-  if (fid === FID.currentAdf) return call.channel.application ? { directory: 'usim' } : undefined;
+  if (fid === FID.currentAdf) {
+    const { application } = call.channel;
+    return application && { directory: application };
+  }
   if (fid === FID.telecom) return { directory: 'telecom' };
   const file = findFile(from, fid);
   return file === undefined ? undefined : { directory: from, file };
@@ -92,24 +108,41 @@ export function select(call: Call): Answer {
   return (p2 & 0x0c) === 0x0c ? { sw } : { sw, data: fcpOf(call, target) };
 }
 
-/** By name, whole or its beginning; first, last, next, previous: there is one application. */
+/** Applications whose name begins so, in the order of EF.DIR. */
+function applicationsOf({ session }: Call, name: Uint8Array): Application[] {
+  const there: readonly Application[] = session.state.isim ? ['usim', 'isim'] : ['usim'];
+  return there.filter((each) => equal(AIDS[each].subarray(0, name.length), name));
+}
+
+/** Which of them a P2 means: 0 first, 1 last, 2 next and 3 previous, as seen from the one selected (§11.1.1.2). */
+function occurrenceOf(
+  found: readonly Application[],
+  occurrence: number,
+  selected: Application | undefined,
+): Application | undefined {
+  const at = selected === undefined ? -1 : found.indexOf(selected);
+  if (occurrence === 0 || (occurrence === 2 && at < 0)) return found[0];
+  if (occurrence === 1 || (occurrence === 3 && at < 0)) return found.at(-1);
+  return found[occurrence === 2 ? at + 1 : at - 1];
+}
+
+/** By name, whole or its beginning. */
 function selectApplication(call: Call, name: Uint8Array): Answer {
   const { command, channel } = call;
   if (name.length < 1 || name.length > 16) return refuse(SW.wrongLength);
-  const matches = name.length <= USIM_AID.length && equal(USIM_AID.subarray(0, name.length), name);
-  const occurrence = command.p2 & 0x03;
-  if (!matches || (occurrence > 1 && channel.application)) return refuse(SW.fileNotFound);
+  const application = occurrenceOf(applicationsOf(call, name), command.p2 & 0x03, channel.application);
+  if (!application) return refuse(SW.fileNotFound);
   delete channel.file;
   channel.record = 0;
   if ((command.p2 & 0x60) === 0x40) {
     // Termination of the application: the channel is back at the MF.
     channel.directory = 'mf';
-    channel.application = false;
+    delete channel.application;
     return done();
   }
-  channel.directory = 'usim';
-  channel.application = true;
-  return (command.p2 & 0x0c) === 0x0c ? done() : done(fcpOf(call, { directory: 'usim' }));
+  channel.directory = application;
+  channel.application = application;
+  return (command.p2 & 0x0c) === 0x0c ? done() : done(fcpOf(call, { directory: application }));
 }
 
 /** File control parameters of a file or directory. */
@@ -125,7 +158,7 @@ function fcpOf(call: Call, { directory, file }: Target): Uint8Array {
     return encodeFcp({
       descriptor: { type: 'df', shareable: true },
       fid: DIRECTORY_FID[directory],
-      ...(directory === 'usim' && { dfName: USIM_AID }),
+      ...((directory === 'usim' || directory === 'isim') && { dfName: AIDS[directory] }),
       // Clock stop allowed, all supply voltages (§11.1.1.4.6.2).
       ...(directory === 'mf' && { proprietary: [{ tag: 0x80, value: Uint8Array.of(0x71) }] }),
       lifeCycle: 'activated',
@@ -154,8 +187,10 @@ export function status(call: Call): Answer {
   switch (p2) {
     case 0x00:
       return done(fcpOf(call, { directory: call.channel.directory }));
-    case 0x01:
-      return call.channel.application ? done(encodeBerTlv(0x84, USIM_AID)) : done();
+    case 0x01: {
+      const { application } = call.channel;
+      return application ? done(encodeBerTlv(0x84, AIDS[application])) : done();
+    }
     case 0x0c:
       return done();
     default:

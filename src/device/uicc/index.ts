@@ -2,7 +2,7 @@
 export { ATR, createCard, type Card, type CardOptions } from './card.ts';
 export { CARD_FORMAT, checkCardFile, parseCardFile, stateOf, type CardFile } from './card-file.ts';
 export { fileOf, formatCardFile, formatFile } from './card-file-writing.ts';
-export { USIM_AID } from './layout.ts';
+export { ISIM_AID, USIM_AID } from './layout.ts';
 export { createCardFile, type CardOptions as NewCardOptions } from './profile.ts';
 export {
   imsiContent,

@@ -6,7 +6,9 @@ import { concat, fromHex } from '../../standards/bytes/index.ts';
 import * as uicc from '../../standards/uicc/index.ts';
 import { PIN, USIM_SERVICE, type AccessRule, type ElementaryFile } from '../../standards/uicc/index.ts';
 
-export type Directory = 'mf' | 'telecom' | 'usim';
+/** Applications of a card: directories that are selected by name. */
+export type Application = 'usim' | 'isim';
+export type Directory = 'mf' | 'telecom' | Application;
 
 /** An elementary file of the card. */
 export interface CardFileSpec {
@@ -62,6 +64,15 @@ export const ACCESS_RULES: readonly (readonly AccessRule[])[] = [
 export const DIRECTORY_RULE = 8;
 
 export const USIM_AID = fromHex('a0000000871002ffffffff8907090000');
+export const ISIM_AID = fromHex('a0000000871004ffffffff8907090000');
+export const AIDS: Readonly<Record<Application, Uint8Array>> = { usim: USIM_AID, isim: ISIM_AID };
+
+/** EF.DIR of a card, with or without the ISIM. */
+export const dirContent = (withIsim: boolean): Uint8Array =>
+  concat(
+    uicc.EF_DIR.encode({ aid: USIM_AID, label: 'USIM' }),
+    uicc.EF_DIR.encode(withIsim ? { aid: ISIM_AID, label: 'ISIM' } : undefined),
+  );
 
 const specs: CardFileSpec[] = [];
 function has<T>(
@@ -91,12 +102,7 @@ const arrContent = concat(...ACCESS_RULES.map((rules) => uicc.EF_ARR.encode([...
 const arr = (file: ElementaryFile<AccessRule[]>): void => has(file, 1, arrContent, ACCESS_RULES.length);
 
 has(uicc.EF_ICCID, 1, ff(10));
-has(
-  uicc.EF_DIR,
-  2,
-  concat(uicc.EF_DIR.encode({ aid: USIM_AID, label: 'USIM' }), uicc.EF_DIR.encode(undefined)),
-  2,
-);
+has(uicc.EF_DIR, 2, dirContent(true), 2);
 has(uicc.EF_PL, 5, ff(4));
 arr(uicc.EF_ARR);
 
@@ -163,6 +169,14 @@ specs.push({
   blank: new Uint8Array(9),
 });
 
+arr(uicc.EF_ARR_ISIM);
+has(uicc.EF_IMPI, 3, undefined);
+has(uicc.EF_DOMAIN, 3, undefined);
+has(uicc.EF_IMPU, 3, undefined);
+has(uicc.EF_AD_ISIM, 2, { mode: 0, information: 0 });
+has(uicc.EF_IST, 3, [uicc.ISIM_SERVICE.pcscfAddress, uicc.ISIM_SERVICE.pcscfDiscovery]);
+has(uicc.EF_PCSCF, 3, undefined);
+
 /** All elementary files; a card's contents are in this order. */
 export const FILES: readonly CardFileSpec[] = specs;
 
@@ -183,7 +197,7 @@ export function placeOf(file: { parent: Directory; fid: number; name: string }):
   return index;
 }
 
-const PREFIX = { mf: '3f00', telecom: '3f00/7f10', usim: '7fff' } as const;
+const PREFIX = { mf: '3f00', telecom: '3f00/7f10', usim: '7fff', isim: 'isim' } as const;
 
-/** Path of a file as card files write it: `7fff/6f07` for the USIM's EF.IMSI. */
+/** Path of a file as card files write it: `7fff/6f07` for the USIM's EF.IMSI, `isim/6f07` for the ISIM's EF.IST. */
 export const pathOf = (spec: CardFileSpec): string => `${PREFIX[spec.parent]}/${spec.fid.toString(16)}`;

@@ -34,8 +34,8 @@ import {
 } from '../../standards/sms/index.ts';
 import { SW } from '../../standards/uicc/index.ts';
 import { listCommand, listOutgoing } from './key-list.ts';
-import { securityDomainCommand } from './put-key.ts';
 import { runScript } from './remote.ts';
+import { securityDomain } from './security-domain.ts';
 import { done, refuse, type Answer } from './answer.ts';
 import type { Session } from './session.ts';
 import { pairAt, pairsOf, type KeySet } from './state.ts';
@@ -190,12 +190,14 @@ function execute(session: Session, received: ReceivedCommand): { status: number;
     return { status, data: runScript(session, data, 'mf', run, listOutgoing) };
   }
   if (equal(tar, TAR.issuerSecurityDomain)) {
-    const run = (apdu: Uint8Array): Answer => securityDomainCommand(session, number, apdu);
-    return { status, data: runScript(session, data, 'mf', run) };
+    return { status, data: runScript(session, data, 'mf', securityDomain(session, number)) };
   }
   if (equal(tar, TAR.rfmShared)) return { status, data: runScript(session, data, 'mf') };
   if (equal(tar, TAR.rfmUsim) || equal(tar, TAR.rfmSim)) {
     return { status, data: runScript(session, data, 'usim') };
+  }
+  if (equal(tar, TAR.rfmIsim) && session.state.isim) {
+    return { status, data: runScript(session, data, 'isim') };
   }
   return { status: RESPONSE_STATUS.tarUnknown, data: nothing };
 }

@@ -1,7 +1,7 @@
 /** Making cards: everything that is not given is drawn. */
 import type { Random } from '../../edge/index.ts';
 import { FieldError, toHex } from '../../standards/bytes/index.ts';
-import { luhnDigit } from '../../standards/uicc/index.ts';
+import { imsIdentityOf, luhnDigit } from '../../standards/uicc/index.ts';
 import { CARD_FORMAT, checkCardFile, type CardFile } from './card-file.ts';
 
 /** What a new card shall be. */
@@ -20,6 +20,8 @@ export interface CardOptions {
   algorithm?: CardFile['usim']['algorithm'];
   /** pairs of the key list, 1–255; 0: no key list, and a key set of its own */
   pairs?: number;
+  /** a USIM alone; default false: an ISIM beside it, with the identities that are derived from the IMSI */
+  withoutIsim?: boolean;
   /** whether PIN1 is asked for; default false: nobody types into a machine */
   pin1Enabled?: boolean;
 }
@@ -57,7 +59,7 @@ export function createCardFile(options: CardOptions, random: Random): CardFile {
     kid: key(),
   }));
   const first = list[0] ?? { k: key(algorithm === 'tuak' ? 32 : 16), opc: key() };
-  return checkCardFile({
+  const file = checkCardFile({
     format: CARD_FORMAT,
     iccid: options.iccid ?? `${head}${luhnDigit(head)}`,
     pin1: digits(random, 4),
@@ -78,8 +80,11 @@ export function createCardFile(options: CardOptions, random: Random): CardFile {
       ...(options.serviceCentre !== undefined && { serviceCentre: options.serviceCentre }),
       ...(options.apn !== undefined && { apn: options.apn }),
     },
+    isim: null,
     ...(pairs === 0
       ? { ota: { keySets: [{ number: 1, algorithm: 'aes', kic: key(), kid: key(), kik: key() }] } }
       : { keyList: { pairs: list, next: 1 } }),
   });
+  const { imsi, mncLength } = file.usim;
+  return { ...file, isim: options.withoutIsim ? null : imsIdentityOf(imsi, mncLength) };
 }

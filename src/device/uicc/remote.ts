@@ -59,7 +59,11 @@ const goesOn = (sw: number): boolean =>
 
 /** Remote file management: commands as on a channel of their own. */
 function fileManagement(session: Session, directory: Directory): (apdu: Uint8Array) => Answer {
-  const channel: Channel = { ...newChannel(), directory, application: directory === 'usim' };
+  const channel: Channel = {
+    ...newChannel(),
+    directory,
+    ...((directory === 'usim' || directory === 'isim') && { application: directory }),
+  };
   let held: Uint8Array | undefined;
   return (apdu) => {
     let command: CommandApdu;

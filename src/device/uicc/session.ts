@@ -2,7 +2,7 @@
 import type { AkaKey } from '../../standards/aka/index.ts';
 import type { CommandApdu } from '../../standards/uicc/index.ts';
 import { PIN, conditionFor, conditionHolds } from '../../standards/uicc/index.ts';
-import { ACCESS_RULES, DIRECTORY_RULE, FILES, type Directory } from './layout.ts';
+import { ACCESS_RULES, DIRECTORY_RULE, FILES, type Application, type Directory } from './layout.ts';
 import type { CardState, PinName } from './state.ts';
 import type { Toolkit } from './toolkit.ts';
 
@@ -13,8 +13,8 @@ export interface Channel {
   file?: number;
   /** current record, 0: none */
   record: number;
-  /** the USIM was selected on this channel */
-  application: boolean;
+  /** the application that was selected on this channel */
+  application?: Application | undefined;
 }
 
 export interface Session {
@@ -45,7 +45,7 @@ export interface Call {
   remote: boolean;
 }
 
-export const newChannel = (): Channel => ({ directory: 'mf', record: 0, application: false });
+export const newChannel = (): Channel => ({ directory: 'mf', record: 0 });
 
 const NAMES = new Map<number, PinName>([
   [PIN.pin1, 'pin1'],

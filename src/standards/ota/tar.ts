@@ -10,4 +10,6 @@ export const TAR = {
   rfmSim: fromHex('b00010'),
   /** remote file management of the USIM, as cards commonly have it */
   rfmUsim: fromHex('b00011'),
+  /** remote file management of the ISIM, as cards commonly have it */
+  rfmIsim: fromHex('b00025'),
 } as const;

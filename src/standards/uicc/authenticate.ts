@@ -1,8 +1,8 @@
-/** Data of AUTHENTICATE (TS 31.102 §7.1.2): 3G and GSM security contexts. */
+/** Data of AUTHENTICATE: 3G and GSM security contexts (TS 31.102 §7.1.2), IMS AKA (TS 31.103 §7.1.2.1), as 3G. */
 import { DecodeError, FieldError, Reader, Writer, expectLength } from '../bytes/index.ts';
 
-/** P2 of AUTHENTICATE (TS 31.102 table 7.1.2-1). */
-export const AUTHENTICATE_P2 = { gsm: 0x80, umts: 0x81 } as const;
+/** P2 of AUTHENTICATE (TS 31.102 table 7.1.2-1; `ims`, `httpDigest` and `gba`: TS 31.103 §7.1.2). */
+export const AUTHENTICATE_P2 = { gsm: 0x80, umts: 0x81, ims: 0x81, httpDigest: 0x82, gba: 0x84 } as const;
 
 export interface Challenge {
   /** 16 bytes */
@@ -33,7 +33,7 @@ function sixteen(field: string, value: Uint8Array): Uint8Array {
   return value;
 }
 
-/** What the USIM answers in the 3G context: DB, or DC when the sequence number was not fresh. */
+/** What the USIM answers in the 3G context, the ISIM to IMS AKA: DB, or DC when the sequence number was not fresh. */
 export type AuthenticateResult =
   | {
       kind: 'success';
@@ -43,7 +43,7 @@ export type AuthenticateResult =
       ck: Uint8Array;
       /** 16 bytes */
       ik: Uint8Array;
-      /** 8 bytes; with service 27 (GSM access) */
+      /** 8 bytes; of a USIM with service 27 (GSM access) */
       kc?: Uint8Array;
     }
   | {

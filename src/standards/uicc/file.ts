@@ -4,7 +4,7 @@ import { DecodeError, FieldError } from '../bytes/index.ts';
 export interface ElementaryFile<T> {
   /** as its specification names it */
   name: string;
-  parent: 'mf' | 'usim' | 'telecom';
+  parent: 'mf' | 'usim' | 'isim' | 'telecom';
   fid: number;
   /** short file identifier, 0 for none */
   sfi: number;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ATR, USIM_AID } from '../../../src/device/uicc/index.ts';
+import { ATR, ISIM_AID, USIM_AID } from '../../../src/device/uicc/index.ts';
 import { fromHex, toHex } from '../../../src/standards/bytes/index.ts';
 import { EF_ARR, EF_DIR, EF_ICCID, EF_IMSI, decodeFcp } from '../../../src/standards/uicc/index.ts';
 import { freshCard } from './terminal.ts';
@@ -36,8 +36,13 @@ test('SELECT by identifier, path, name and parent; FCP says what the file is', (
   const dir = fcp(0x00, '2f00');
   assert.deepEqual(dir.descriptor, { type: 'linearFixed', shareable: true, recordLength: 38, records: 2 });
   assert.equal(dir.sfi, 0x1e);
-  const { data: application } = terminal.command(0, 0xb2, 1, 0x04, undefined, 38);
-  assert.deepEqual(EF_DIR.decode(application)?.aid, USIM_AID);
+  for (const [record, aid] of [
+    [1, USIM_AID],
+    [2, ISIM_AID],
+  ] as const) {
+    const { data: application } = terminal.command(0, 0xb2, record, 0x04, undefined, 38);
+    assert.deepEqual(EF_DIR.decode(application)?.aid, aid);
+  }
   assert.equal(terminal.sw(0, 0xa4, 0x00, 0x04, '7fff'), 0x6a82, 'no application yet');
   const adf = fcp(0x04, 'a0000000871002');
   assert.deepEqual(adf.dfName, USIM_AID);
@@ -58,7 +63,7 @@ test('SELECT of what is not there changes nothing, and says so', () => {
   for (const [p1, data, sw] of [
     [0x00, '6f07', 0x6a82],
     [0x00, '3f', 0x6700],
-    [0x04, 'a0000000871004', 0x6a82],
+    [0x04, 'a0000000871005', 0x6a82],
     [0x04, `${toHex(USIM_AID)}`.slice(0, 28) + 'ffff', 0x6a82],
     [0x08, '7f102fe2', 0x6a82],
     [0x02, '', 0x6a86],
@@ -69,10 +74,21 @@ test('SELECT of what is not there changes nothing, and says so', () => {
   assert.equal(terminal.command(0, 0xb0, 0, 0, undefined, 10).data.length, 10, 'EF.ICCID is still selected');
 });
 
-test('an application: first, last and only; next and previous are not; terminated, it is gone', () => {
+test('applications of one beginning: first, last, next and previous; terminated, one is gone', () => {
   const { terminal } = freshCard();
-  for (const p2 of [0x0c, 0x0d]) assert.equal(terminal.sw(0, 0xa4, 4, p2, 'a000000087'), 0x9000);
-  for (const p2 of [0x0e, 0x0f]) assert.equal(terminal.sw(0, 0xa4, 4, p2, 'a000000087'), 0x6a82);
+  const aid = (): string => toHex(terminal.command(0x80, 0xf2, 0, 1, undefined, 256).data).slice(4);
+  for (const [p2, found] of [
+    [0x0c, USIM_AID], // first
+    [0x0e, ISIM_AID], // next
+    [0x0f, USIM_AID], // previous
+    [0x0d, ISIM_AID], // last
+    [0x0f, USIM_AID],
+  ] as const) {
+    assert.equal(terminal.sw(0, 0xa4, 4, p2, 'a000000087'), 0x9000);
+    assert.equal(aid(), toHex(found), p2.toString(16));
+  }
+  assert.equal(terminal.sw(0, 0xa4, 4, 0x0f, 'a000000087'), 0x6a82, 'nothing before the first');
+  assert.equal(aid(), toHex(USIM_AID), 'and it is still selected');
   assert.equal(terminal.sw(0, 0xa4, 0, 0x0c, '7fff'), 0x9000);
   assert.equal(terminal.sw(0, 0xa4, 4, 0x4c, toHex(USIM_AID)), 0x9000);
   assert.equal(terminal.sw(0, 0xa4, 0, 0x0c, '7fff'), 0x6a82);

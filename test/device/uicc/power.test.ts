@@ -13,6 +13,7 @@ import {
   type Card,
   type CardState,
 } from '../../../src/device/uicc/index.ts';
+import { isimOf } from '../../../src/device/uicc/isim.ts';
 import type { Disk, Hold } from '../../../src/edge/index.ts';
 import { SQN_DEFAULT, authenticationVector, encodeSqn, prepare } from '../../../src/standards/aka/index.ts';
 import { concat, fromHex, toHex } from '../../../src/standards/bytes/index.ts';
@@ -116,6 +117,7 @@ const action = fc.oneof(
     arbitrary: fc.record({
       what: fc.constant('authenticate' as const),
       seq: fc.integer({ min: 1, max: 50 }),
+      name: fc.constantFrom(uicc.USIM_AID_PREFIX, uicc.ISIM_AID_PREFIX),
     }),
   },
   { weight: 2, arbitrary: fc.record({ what: fc.constant('write' as const), byte: fc.nat(255) }) },
@@ -140,6 +142,11 @@ function sane(state: CardState): void {
   assert.equal(toHex(state.usim.k), file.keyList!.pairs[list.current]!.k);
   const [imsi] = state.contents.filter((content) => content.length === 9 && content[0] === 8);
   assert.equal(uicc.EF_IMSI.decode(imsi!), imsiOf(list.current), 'subscription and keys belong together');
+  assert.deepEqual(
+    isimOf(state.contents),
+    uicc.imsIdentityOf(imsiOf(list.current), 2),
+    'and the ISIM with them',
+  );
 }
 
 /** A card on the disk and its twin in memory, which tells what each command ought to come to. */
@@ -285,7 +292,7 @@ class Pair {
         const key = prepare({ algorithm: 'milenage', k: fromHex(pair.k!), opc: fromHex(pair.opc!) });
         const sqn = encodeSqn(SQN_DEFAULT, action.seq, 0);
         const vector = authenticationVector(key, drawn('r').bytes(16), sqn, fromHex('8000'));
-        const select = uicc.encodeCommand({ cla: 0, ins: 0xa4, p1: 4, p2: 0x0c, data: uicc.USIM_AID_PREFIX });
+        const select = uicc.encodeCommand({ cla: 0, ins: 0xa4, p1: 4, p2: 0x0c, data: action.name });
         if (!this.send(select)) return;
         const data = uicc.encodeChallenge(vector);
         return void this.command({ cla: 0, ins: 0x88, p1: 0, p2: 0x81, data, le: 256 });

@@ -85,7 +85,9 @@ const coded = (value: string): Uint8Array => {
 /** UPDATE of a file, or of one of its records, from a byte on. */
 function update(terminal: Terminal, place: number, record: number, offset: number, data: Uint8Array): number {
   const spec = FILES[place]!;
-  const from = { mf: '', telecom: '7f10', usim: '7fff' }[spec.parent];
+  const from = { mf: '', telecom: '7f10', usim: '7fff', isim: '7fff' }[spec.parent];
+  const name = spec.parent === 'isim' ? uicc.ISIM_AID_PREFIX : uicc.USIM_AID_PREFIX;
+  assert.equal(terminal.sw(0, 0xa4, 0x04, 0x0c, name), 0x9000);
   const path = fromHex(`${from}${spec.fid.toString(16).padStart(4, '0')}`);
   // 6283: it is deactivated.
   assert.ok([0x9000, 0x6283].includes(terminal.sw(0, 0xa4, 0x08, 0x0c, path)));
@@ -126,6 +128,10 @@ const sensible = fc.oneof(
     }),
   ),
   fc.tuple(fc.constant(uicc.EF_ACC), fc.nat(0xffff)),
+  fc.tuple(
+    fc.constantFrom(uicc.EF_IMPI, uicc.EF_DOMAIN, uicc.EF_IMPU),
+    fc.option(fc.constantFrom('a@b', 'ims.example.org', 'sip:a@b', 'tel:+8821'), { nil: undefined }),
+  ),
   fc.tuple(
     fc.constant(uicc.EF_MSISDN),
     fc.record({ alpha: text, number: digits, configuration: fc.nat(255), extension: fc.nat(255) }),
@@ -225,7 +231,17 @@ test('whatever is written into a card, its file is loaded again as the very same
     { numRuns: 400 },
   );
   assert.ok(accepted > 400, `only ${accepted} commands were accepted`);
-  for (const name of ['EF.SPN', 'EF.ACL', 'EF.IMSI', 'EF.AD', 'EF.MSISDN', 'EF.SMSP', 'EF.Keys']) {
+  for (const name of [
+    'EF.SPN',
+    'EF.ACL',
+    'EF.IMSI',
+    'EF.AD',
+    'EF.MSISDN',
+    'EF.SMSP',
+    'EF.Keys',
+    'EF.IMPI',
+    'EF.IMPU',
+  ]) {
     assert.ok(kept.has(name), `${name} was never written`);
   }
 });

@@ -41,6 +41,41 @@ vector(uicc.EF_AD, '010001020a', { mode: 1, information: 1, mncLength: 2, more: 
 vector(uicc.EF_ACC, '0008', 8);
 vector(uicc.EF_UST, '000e04', [10, 11, 12, 19]);
 vector(uicc.EF_EST, '04', [3]);
+// card, each of the four with a text or a name
+vector(
+  uicc.EF_IMPI,
+  `803137333830303630303030303031303140696d732e6d6e633030302e6d63633733382e336770706e6574776f726b2e6f7267${blank(9)}`,
+  '738006000000101@ims.mnc000.mcc738.3gppnetwork.org',
+);
+vector(
+  uicc.EF_DOMAIN,
+  '8021696d732e6d6e633030302e6d63633733382e336770706e6574776f726b2e6f7267',
+  'ims.mnc000.mcc738.3gppnetwork.org',
+);
+vector(
+  uicc.EF_IMPU,
+  '80357369703a37333830303630303030303031303140696d732e6d6e633030302e6d63633733382e336770706e6574776f726b2e6f7267ffff',
+  'sip:738006000000101@ims.mnc000.mcc738.3gppnetwork.org',
+);
+vector(
+  uicc.EF_PCSCF,
+  '802c0070637363662e696d732e6d6e633030302e6d63633733382e7075622e336770706e6574776f726b2e6f7267',
+  { type: 'fqdn', name: 'pcscf.ims.mnc000.mcc738.pub.3gppnetwork.org' },
+);
+vector(uicc.EF_PCSCF, `800501c0a80c22${blank(5)}`, { type: 'ipv4', address: fromHex('c0a80c22') }); // card
+vector(uicc.EF_PCSCF, '801102fe800000000000000042d7fffe530335', {
+  type: 'ipv6',
+  address: fromHex('fe800000000000000042d7fffe530335'),
+}); // card
+vector(uicc.EF_PCSCF, blank(20), undefined);
+vector(uicc.EF_IMPI, blank(60), undefined);
+vector(uicc.EF_IMPU, blank(64), undefined);
+vector(uicc.EF_IMPU, '801174656c3a2b383832313030303030303031ff', 'tel:+882100000001');
+vector(uicc.EF_DOMAIN, '80036f7267ffff', 'org');
+vector(uicc.EF_AD_ISIM, '000000', { mode: 0, information: 0 });
+vector(uicc.EF_AD_ISIM, '80000102', { mode: 0x80, information: 1, more: fromHex('02') });
+vector(uicc.EF_IST, '11', [1, 5]);
+vector(uicc.EF_ARR_ISIM, `800101a406830101950108${blank(4)}`, [{ mode: 1, condition: { pin: 1 } }]);
 vector(uicc.EF_KEYS, `07${'11'.repeat(16)}${'22'.repeat(16)}`, {
   ksi: 7,
   ck: new Uint8Array(16).fill(0x11),
@@ -139,7 +174,7 @@ test('every file: what it holds and what it means, both ways', () => {
 
 test('every file has a vector, and a length that its codec keeps', () => {
   const files = Object.entries(uicc).filter(([name]) => name.startsWith('EF_') && name !== 'EF_ACCESS');
-  assert.equal(files.length, 32);
+  assert.equal(files.length, 39);
   for (const [name, file] of files as [string, uicc.ElementaryFile<unknown>][]) {
     const fits = vectors.find(([other, hex]) => other === (file as unknown) && hex.length / 2 <= file.length);
     assert.ok(fits, `${name} has no vector that fits its usual length`);
@@ -194,6 +229,44 @@ test('what a file cannot hold is refused by name', () => {
   );
   assert.throws(() => uicc.EF_IMSI.decode(fromHex('0819101032547698ff')), { name: 'DecodeError' });
   assert.throws(() => uicc.EF_EPSLOCI.decode(new Uint8Array(17)), { name: 'DecodeError' });
+});
+
+test('what no file of the ISIM can hold is refused by name, and read as nothing', () => {
+  assert.throws(() => uicc.EF_IMPI.encode('no realm'), { field: 'impi' });
+  assert.throws(() => uicc.EF_IMPI.encode(`${'1'.repeat(60)}@a`), { field: 'impi' });
+  assert.throws(() => uicc.EF_DOMAIN.encode('a b'), { field: 'domain' });
+  assert.throws(() => uicc.EF_IMPU.encode('001010000000001@ims'), { field: 'impu' });
+  assert.throws(() => uicc.EF_PCSCF.encode({ type: 'fqdn', name: '' }), { field: 'P-CSCF name' });
+  assert.throws(() => uicc.EF_PCSCF.encode({ type: 'ipv4', address: new Uint8Array(5) }), {
+    field: 'P-CSCF address',
+  });
+  assert.throws(() => uicc.EF_AD_ISIM.decode(new Uint8Array(2)), { name: 'DecodeError' });
+  for (const hex of ['8103616263', '800361626300', '80027369', '8000ff', '80036100ff']) {
+    assert.throws(() => uicc.EF_IMPI.decode(fromHex(hex)), { name: 'DecodeError' }, hex);
+  }
+  for (const hex of ['8000', '800100', '800203c0', '800401c0a80c']) {
+    assert.throws(() => uicc.EF_PCSCF.decode(fromHex(hex)), { name: 'DecodeError' }, hex);
+  }
+});
+
+test('IMS identities of an IMSI (TS 23.003 §13), and each of them fits its file', () => {
+  // The example of §13.3.
+  assert.deepEqual(uicc.imsIdentityOf('234150999999999', 2), {
+    impi: '234150999999999@ims.mnc015.mcc234.3gppnetwork.org',
+    impu: 'sip:234150999999999@ims.mnc015.mcc234.3gppnetwork.org',
+    domain: 'ims.mnc015.mcc234.3gppnetwork.org',
+  });
+  assert.equal(uicc.imsIdentityOf('310410123456789', 3).domain, 'ims.mnc410.mcc310.3gppnetwork.org');
+  assert.throws(() => uicc.imsIdentityOf('31041', 2), { field: 'imsi' });
+  assert.throws(() => uicc.imsDomain('3104'), { field: 'plmn' });
+  fc.assert(
+    fc.property(fc.stringMatching(/^[0-9]{6,15}$/), fc.constantFrom(2, 3), (imsi, mncLength) => {
+      const { impi, impu, domain } = uicc.imsIdentityOf(imsi, mncLength);
+      assert.equal(uicc.EF_IMPI.decode(uicc.EF_IMPI.encode(impi)), impi);
+      assert.equal(uicc.EF_IMPU.decode(uicc.EF_IMPU.encode(impu)), impu);
+      assert.equal(uicc.EF_DOMAIN.decode(uicc.EF_DOMAIN.encode(domain)), domain);
+    }),
+  );
 });
 
 test('Luhn digit of an ICCID (ITU-T E.118)', () => {
