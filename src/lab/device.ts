@@ -28,6 +28,9 @@ export interface LabDeviceOptions {
   observe: (event: ModemEvent) => void;
 }
 
+/** What a card's reset and the search for a cell take, in milliseconds: longer than a proof of receipt is on its way. */
+const RESET_TIME = 1_000;
+
 export interface LabDevice {
   readonly made: MadeDevice;
   readonly endpoint: Endpoint;
@@ -101,7 +104,7 @@ export async function createLabDevice(options: LabDeviceOptions): Promise<LabDev
     powerOn() {
       // What it remembers is what its store has.
       card = createCard({ store: torn });
-      return Promise.resolve(card.powerOn());
+      return new Promise((resolve) => edge.clock.after(RESET_TIME, () => resolve(card.powerOn())));
     },
     powerOff: () => Promise.resolve(card.powerOff()),
     transmit: (apdu) =>

@@ -6,6 +6,7 @@ import type { OperatorProfile } from '../network/operator/profile.ts';
 import type { EscrowedPair } from '../network/escrow/escrow.ts';
 import type { SubscriberKey } from '../standards/aka/index.ts';
 import { concat, toHex } from '../standards/bytes/index.ts';
+import { publicKeyOf } from '../standards/globalplatform/index.ts';
 import { FALLBACK_TAR, KEY_LIST_TAR } from '../standards/ota/index.ts';
 import { luhnDigit } from '../standards/uicc/index.ts';
 import { seededRandom } from './random.ts';
@@ -14,8 +15,17 @@ import { seededRandom } from './random.ts';
 export const LAB_ALTERNATIVES = ['2', '3a', '3b'] as const;
 export type LabAlternative = (typeof LAB_ALTERNATIVES)[number];
 
-/** What a card can do: 3b's list, 3a's fall-back application, or nothing but remote file management. */
-export type CardClass = 'keyList' | 'fallback' | 'plain';
+/**
+ * What a card can do: 3b's list; 3a's fall-back application, and besides it a certified key agreement key; or nothing
+ * but remote file management.
+ */
+export type CardClass = 'keyList' | 'fallback' | 'hardened' | 'plain';
+
+/** Of the cards of 3a every second can fall back, and every second of these is hardened. */
+const KEY_TRANSFER_CLASSES: readonly CardClass[] = ['plain', 'fallback', 'plain', 'hardened'];
+
+/** The manufacturer's word for a card's key agreement key (65 bytes). */
+export type Certify = (iccid: string, publicKey: Uint8Array) => Uint8Array;
 
 /** What cards without a key list compute. */
 export type LabAlgorithm = 'milenage' | 'tuak';
@@ -55,6 +65,7 @@ export interface MadeFleet {
 const APPLETS: Record<CardClass, readonly Uint8Array[]> = {
   keyList: [KEY_LIST_TAR],
   fallback: [FALLBACK_TAR],
+  hardened: [FALLBACK_TAR],
   plain: [],
 };
 
@@ -81,6 +92,7 @@ function makeCard(
   cardClass: CardClass,
   operator: OperatorProfile,
   algorithm: LabAlgorithm,
+  certify: Certify | undefined,
 ): Made {
   const key = (): Uint8Array => random.bytes(16);
   const body = ISSUER + operator.plmn.slice(-1) + String(i).padStart(10, '0');
@@ -105,6 +117,7 @@ function makeCard(
   const digits = (length: number): string =>
     [...random.bytes(length)].map((byte) => String(byte % 10)).join('');
   const codes = { pin1: digits(4), puk1: digits(8), pin2: digits(4), puk2: digits(8), adm1: digits(8) };
+  const casd = cardClass === 'hardened' && certify ? random.bytes(32) : undefined;
   const cells = [
     iccid,
     imsi,
@@ -152,7 +165,10 @@ function makeCard(
           ],
         },
       }),
-      ...(cardClass === 'fallback' && { fallback: {} }),
+      ...((cardClass === 'fallback' || cardClass === 'hardened') && { fallback: {} }),
+      ...(casd && {
+        casd: { privateKey: toHex(casd), certificate: toHex(certify!(iccid, publicKeyOf(casd))) },
+      }),
       ...(cardClass === 'keyList' && {
         keyList: {
           pairs: pairs.map(({ index, k, opc, kic, kid }) => ({
@@ -170,15 +186,20 @@ function makeCard(
   };
 }
 
-/** @param from A, whose subscriptions the cards come with @param to B, whose cards wait in a box */
+/**
+ * @param from A, whose subscriptions the cards come with
+ * @param to B, whose cards wait in a box
+ * @param options.algorithm of cards without a key list @param options.certify for hardened cards: there are none without
+ */
 export function makeFleet(
   count: number,
   alternatives: readonly LabAlternative[],
   seed: number,
   from: OperatorProfile,
   to: OperatorProfile,
-  algorithm: LabAlgorithm = 'milenage',
+  options: { algorithm?: LabAlgorithm; certify?: Certify } = {},
 ): MadeFleet {
+  const { algorithm = 'milenage', certify } = options;
   const random = seededRandom(seed, 'factory');
   const fleet: MadeFleet = {
     devices: [],
@@ -190,9 +211,14 @@ export function makeFleet(
   };
   for (const [place, alternative] of shares(count, alternatives).entries()) {
     const i = place + 1;
-    const cardClass: CardClass =
-      alternative === '3b' ? 'keyList' : alternative === '3a' && i % 2 === 0 ? 'fallback' : 'plain';
-    const { iccid, imsi, csvLine, card, pairs } = makeCard(random, i, cardClass, from, algorithm);
+    const wanted: CardClass =
+      alternative === '3b'
+        ? 'keyList'
+        : alternative === '3a'
+          ? KEY_TRANSFER_CLASSES[place % KEY_TRANSFER_CLASSES.length]!
+          : 'plain';
+    const cardClass = wanted === 'hardened' && !certify ? 'fallback' : wanted;
+    const { iccid, imsi, csvLine, card, pairs } = makeCard(random, i, cardClass, from, algorithm, certify);
     const imeiBody = TYPE_ALLOCATION + String(i).padStart(6, '0');
     const imei = imeiBody + luhnDigit(imeiBody);
     const name = `device-${i}`;
@@ -201,7 +227,7 @@ export function makeFleet(
     fleet.devices.push({ name, alternative, class: cardClass, imei, card });
     fleet.owned.push({ device: name, iccid, imei, operator: from.name, imsi });
     if (alternative === '2') {
-      const boxed = makeCard(random, i, 'plain', to, algorithm);
+      const boxed = makeCard(random, i, 'plain', to, algorithm, certify);
       fleet.stock += boxed.csvLine;
       fleet.box.push({ iccid: boxed.iccid, card: boxed.card });
     }

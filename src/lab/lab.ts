@@ -9,7 +9,7 @@ import { openChangeStore } from '../change/store.ts';
 import type { Clock } from '../edge/index.ts';
 import { toHex } from '../standards/bytes/index.ts';
 import type { Faults } from './faults.ts';
-import type { LabAlgorithm, LabAlternative } from './fleet.ts';
+import type { CardClass, LabAlgorithm, LabAlternative } from './fleet.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom } from './random.ts';
 import { noStore, type LabStore } from './store.ts';
@@ -46,8 +46,8 @@ export type LabLine =
     };
 
 export interface AlternativeResult extends Tally {
-  /** of 3a: how many cards cannot fall back by themselves, and how many can */
-  cards?: { plain: number; fallback: number };
+  /** of 3a: how many cards cannot fall back by themselves, how many can, and how many of these are hardened */
+  cards?: { plain: number; fallback: number; hardened: number };
   smsPerDevice: number;
   airBytesPerDevice: number;
   roleMessagesPerDevice: number;
@@ -286,7 +286,10 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
     const mine = own.filter(({ made }) => made.alternative === name);
     const count = mine.length;
     const sums = total.traffic[name]!;
-    const ofClass = (cardClass: string): number => mine.filter(({ made }) => made.class === cardClass).length;
+    const ofClass = (cardClass: CardClass): number =>
+      mine.filter(({ made }) => made.class === cardClass).length;
+    const hardened = ofClass('hardened');
+    const classes = { plain: ofClass('plain'), fallback: ofClass('fallback') + hardened, hardened };
     return [
       name,
       {
@@ -298,7 +301,7 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
         smsPerDevice: perDevice(sums.sms, count),
         airBytesPerDevice: perDevice(sums.bytes, count),
         roleMessagesPerDevice: perDevice(sums.roleMessages + (total.shared * count) / devices, count),
-        ...(name === '3a' ? { cards: { plain: ofClass('plain'), fallback: ofClass('fallback') } } : {}),
+        ...(name === '3a' ? { cards: classes } : {}),
       },
     ];
   });

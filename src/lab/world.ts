@@ -1,5 +1,5 @@
 /**
- * A whole world on this machine: an owner, an escrow, operators A and B, a visited network with its cell, and
+ * A whole world on this machine: an owner, an escrow, a card manufacturer, operators A and B, a visited network with its cell, and
  * devices with cards. Every role has an edge and a database of its own; they meet on real sockets only.
  */
 import { generateKeyPairSync } from 'node:crypto';
@@ -8,6 +8,8 @@ import type { Parties } from '../change/parties.ts';
 import type { Edge, Endpoint } from '../edge/index.ts';
 import { createEscrowClient } from '../network/escrow/client.ts';
 import { createEscrow } from '../network/escrow/escrow.ts';
+import { createManufacturerClient } from '../network/manufacturer/client.ts';
+import { createManufacturer } from '../network/manufacturer/manufacturer.ts';
 import { createOperatorClient, type OperatorClient } from '../network/operator/client.ts';
 import { createOperator, type Operator } from '../network/operator/operator.ts';
 import { epcRealm } from '../network/operator/profile.ts';
@@ -47,7 +49,14 @@ const WATCHDOG = 900_000;
 const ANY: Endpoint = { host: '127.0.0.1', port: 0 };
 
 /** Addresses in the capture; device n has 10.128.0.0 + n. */
-const ADDRESS = { owner: '10.0.0.1', escrow: '10.0.0.2', A: '10.1.0.1', B: '10.2.0.1', visited: '10.3.0.1' };
+const ADDRESS = {
+  owner: '10.0.0.1',
+  escrow: '10.0.0.2',
+  manufacturer: '10.0.0.3',
+  A: '10.1.0.1',
+  B: '10.2.0.1',
+  visited: '10.3.0.1',
+};
 /** Of the link between a service centre and the visited network, where it is bad. */
 const LINK_ADDRESS = { A: '10.1.0.9', B: '10.2.0.9' };
 const deviceAddress = (n: number): string => `10.${128 + (n >> 16)}.${(n >> 8) & 0xff}.${n & 0xff}`;
@@ -142,7 +151,10 @@ async function makeWorld(
     LAB_ALTERNATIVES.map((alternative) => [alternative, noTraffic()]),
   ) as Record<LabAlternative, Traffic>;
   /** whose traffic an address is */
-  const byAddress = new Map<string, Traffic>([[ADDRESS.escrow, traffic['3b']]]);
+  const byAddress = new Map<string, Traffic>([
+    [ADDRESS.escrow, traffic['3b']],
+    [ADDRESS.manufacturer, traffic['3a']],
+  ]);
   let sharedRoleMessages = 0;
   let visits = 0;
   const wires = new Wires((service, transport, from, to, bytes) => {
@@ -188,6 +200,7 @@ async function makeWorld(
   const edges = {
     owner: edge('owner', ADDRESS.owner),
     escrow: edge('escrow', ADDRESS.escrow),
+    manufacturer: edge('manufacturer', ADDRESS.manufacturer),
     A: edge('A', ADDRESS.A),
     B: edge('B', ADDRESS.B),
     visited: edge('visited', ADDRESS.visited),
@@ -222,14 +235,19 @@ async function makeWorld(
   };
   const vaults = { A: await vault('A'), B: await vault('B'), escrow: await vault('escrow') };
 
-  const fleet = makeFleet(
-    options.devices,
-    options.alternatives,
-    seed,
-    PROFILES.A,
-    PROFILES.B,
-    options.algorithm,
-  );
+  const manufacturer = await createManufacturer({
+    edge: edges.manufacturer,
+    name: 'manufacturer',
+    api: ANY,
+    database: store.file('manufacturer'),
+    signingKey: store.secret('manufacturer.signing', () => pem('p256')),
+    onError: options.onError,
+  });
+  closing.push(() => manufacturer.close());
+  const fleet = makeFleet(options.devices, options.alternatives, seed, PROFILES.A, PROFILES.B, {
+    certify: (iccid, publicKey) => manufacturer.certify(iccid, publicKey),
+    ...(options.algorithm && { algorithm: options.algorithm }),
+  });
   const longPoll = options.patienceMs === undefined ? {} : { longPollMs: options.patienceMs };
   const owner = await createOwner({
     edge: edges.owner,
@@ -262,6 +280,7 @@ async function makeWorld(
   for (const name of ['A', 'B'] as const) {
     const escrowClient = createEscrowClient(edges[name], escrow.endpoint);
     const ownerClient = createOwnerClient(edges[name], owner.endpoint);
+    const manufacturerClient = createManufacturerClient(edges[name], manufacturer.endpoint);
     operators[name] = await createOperator({
       edge: edges[name],
       ...(name === 'B' ? { hssEdge: { ...edges.B, sockets: hssSockets } } : {}),
@@ -272,6 +291,7 @@ async function makeWorld(
       ring,
       escrow: { name: 'escrow', client: escrowClient },
       vaults: { A: vaults.A.publicKey, B: vaults.B.publicKey },
+      manufacturers: [{ name: 'manufacturer', key: manufacturer.publicKey, client: manufacturerClient }],
       owner: ownerClient,
       api: ANY,
       hss: ANY,
@@ -287,6 +307,7 @@ async function makeWorld(
       () => operators[name].close(),
       () => escrowClient.close(),
       () => ownerClient.close(),
+      () => manufacturerClient.close(),
     );
   }
   if (!store.resumed) {

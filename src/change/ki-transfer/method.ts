@@ -45,6 +45,8 @@ const ARRIVAL = 3 * DAY;
 /** How long its application may take then. */
 const SERVICE = DAY;
 const WAY_BACK = 60 * DAY;
+/** How long a card that has a new Ki may take to use it, before it is asked to. */
+const RENEWAL = 10 * MINUTE;
 /** How long B tries to take a card over; afterwards the change is done, and A's keys are known to be good still. */
 const TAKE_OVER = 14 * DAY;
 const ASK_AGAIN = 6 * HOUR;
@@ -293,6 +295,21 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
         if (data.retired !== true) return undefined;
         const proof = proofOf(change, 'takeover', target);
         if (proof === 'done' || proofOf(change, 'takeover-rest', target) === 'done') {
+          const { takenOverAt } = data;
+          if (data.hardened === true) {
+            if (takenOverAt === undefined) {
+              return { go: 'wait', until: clock.now() + RENEWAL, data: { takenOverAt: clock.now() } };
+            }
+            const renewed = at(change.facts, `authenticated ${target}`) > at(data, 'takenOverAt');
+            // Its new Ki is in use from the next challenge on: it need not come for years.
+            if (!renewed && clock.now() < at(data, 'takenOverAt') + DAY) {
+              const asked = data.resetAt !== undefined;
+              if (asked || clock.now() < at(data, 'takenOverAt') + RENEWAL) {
+                return { go: 'wait', until: at(data, 'takenOverAt') + (asked ? DAY : RENEWAL) };
+              }
+              return undefined;
+            }
+          }
           under.delete(change.change);
           return { go: 'next', data: { takenOver: true } };
         }
@@ -311,6 +328,18 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
         const outcomes = old.length > 0 ? await retire(old, from, parties) : [];
         old.forEach((change, i) => {
           if (outcomes[i]!.go !== 'next') decisions.decide(change, outcomes[i]!);
+        });
+        const waiting = decisions.open().filter(({ data }) => data.takenOverAt !== undefined);
+        const resets = await perOperator(waiting, to, (b, group) => b.reset(ordersOf(group)));
+        waiting.forEach((change, i) => {
+          const answer = resets[i]!;
+          const data = { resetAt: clock.now() };
+          decisions.decide(
+            change,
+            isRefused(answer)
+              ? refusedOutcome(answer)
+              : { go: 'wait', until: at(change.data, 'takenOverAt') + DAY, data },
+          );
         });
         const rest = decisions.open();
         const answers = await perOperator(rest, to, (b, group) => b.takeOver(ordersOf(group)));

@@ -7,8 +7,8 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyO
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import type { Edge, Endpoint } from '../../edge/index.ts';
-import { FieldError, concat, toHex } from '../../standards/bytes/index.ts';
-import { encodeCertificate } from '../../standards/globalplatform/index.ts';
+import { FieldError, concat, equal, toHex } from '../../standards/bytes/index.ts';
+import { decodeCertificate, encodeCertificate } from '../../standards/globalplatform/index.ts';
 import { EF_ICCID } from '../../standards/uicc/index.ts';
 import { post, serveApi } from '../wire/http.ts';
 
@@ -35,14 +35,14 @@ export interface Manufacturer {
   /**
    * Certifies the key of a card as it leaves the factory, and keeps the certificate.
    * @param publicKey of the card, 65 bytes
-   * @throws FieldError if that card has one
+   * @returns the same certificate for the same key @throws FieldError if the card has one for another key
    */
   certify(iccid: string, publicKey: Uint8Array): Uint8Array;
   close(): Promise<void>;
 }
 
 /** YYYYMMDD of a time in milliseconds since 1970, years later. */
-export const dayOf = (ms: number, years = 0): string => {
+const dayOf = (ms: number, years = 0): string => {
   const date = new Date(ms);
   date.setUTCFullYear(date.getUTCFullYear() + years);
   return date.toISOString().slice(0, 10).replaceAll('-', '');
@@ -65,9 +65,7 @@ export async function createManufacturer(options: ManufacturerOptions): Promise<
       iccid TEXT PRIMARY KEY, serial INTEGER NOT NULL UNIQUE, certificate BLOB NOT NULL
     ) STRICT;
   `);
-  const insert = database.prepare(
-    'INSERT INTO certificate (iccid, serial, certificate) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
-  );
+  const insert = database.prepare('INSERT INTO certificate (iccid, serial, certificate) VALUES (?, ?, ?)');
   const find = database.prepare('SELECT certificate FROM certificate WHERE iccid = ?');
   const last = database.prepare('SELECT coalesce(max(serial), 0) AS serial FROM certificate');
   const certificateOf = (iccid: string): string | null => {
@@ -86,7 +84,9 @@ export async function createManufacturer(options: ManufacturerOptions): Promise<
     endpoint: server.endpoint,
     publicKey: pointOf(key),
     certify(iccid, publicKey) {
-      if (find.get(iccid)) throw new FieldError('iccid', iccid, 'a card that is not certified yet');
+      const there = find.get(iccid)?.certificate as Uint8Array | undefined;
+      if (there && equal(decodeCertificate(there).publicKey, publicKey)) return there;
+      if (there) throw new FieldError('iccid', iccid, 'a card that has no certificate of another key');
       const serial = Number(last.get()!.serial) + 1;
       const now = edge.clock.now();
       const certificate = encodeCertificate(

@@ -96,6 +96,8 @@ export interface OperatorClient {
   restore(requests: readonly { order: string; wayBack: string }[]): Promise<(Refused | { ok: true })[]>;
   /** B: replaces every OTA key that A knew. */
   takeOver(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
+  /** B: has a card that was taken over reset its terminal, so that it is authenticated with its new Ki. */
+  reset(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
   /** B: destroys the keys it was given, takes in none that come later, and says so. */
   destroy(orders: readonly string[]): Promise<(Refused | { receipt: string })[]>;
   /** A: marks the card's Ki as known to B, with B's receipt. */
@@ -135,6 +137,7 @@ export function createOperatorClient(edge: Edge, at: Endpoint): OperatorClient {
     write: (requests) => ask('/writings', requests, plain),
     restore: (requests) => ask('/restorations', requests, plain),
     takeOver: (orders) => ask('/takeovers', orders, plain),
+    reset: (orders) => ask('/resets', orders, plain),
     destroy: (orders) => ask('/destructions', orders, destroyed),
     exposed: (receipts) => ask('/exposures', receipts, plain),
     assign: (orders) => ask('/assignments', orders, assigned),

@@ -195,7 +195,10 @@ export function createKeyTransferPart(
 
   const takeIn = async (request: { order: string; transfer: string }): Promise<{ ok: true }> => {
     const { ordered, subscriber } = await asB(request.order);
-    if (subscriber.state === 'ready') return { ok: true };
+    if (subscriber.state === 'ready') {
+      await context.fed(subscriber.imsi);
+      return { ok: true };
+    }
     if (subscriber.state !== 'reserved')
       throw refuse(409, 'bad-order', `change ${ordered.change} was undone here`);
     const given = await readStatement('key-transfer', request.transfer, ring, name, edge.clock);
@@ -226,6 +229,7 @@ export function createKeyTransferPart(
       }
       store.putCard({ iccid: ordered.iccid, label, codes: bundle.codes ?? null, applets: given.applets });
     });
+    await context.fed(subscriber.imsi);
     return { ok: true };
   };
 
@@ -287,6 +291,15 @@ export function createKeyTransferPart(
     return { ok: true };
   };
 
+  const reset = async (jws: string): Promise<{ ok: true }> => {
+    const { ordered, subscriber } = await asB(jws);
+    if (!takingOver.hasBegun(ordered.change)) {
+      throw refuse(409, 'bad-order', `change ${ordered.change}: the card is not taken over`);
+    }
+    takingOver.reset(ordered.change, subscriber);
+    return { ok: true };
+  };
+
   const destroy = async (jws: string): Promise<{ receipt: string }> => {
     const { ordered, subscriber } = await asB(jws);
     unlessKept(ordered, subscriber);
@@ -299,6 +312,8 @@ export function createKeyTransferPart(
       for (const set of store.otaKeySets(iccid)) store.dropOtaKeys(iccid, set);
       store.dropCard(iccid);
     });
+    // What is destroyed is gone from the HSS too.
+    await context.fed(imsi);
     return {
       receipt: await signer.sign('destroyed', {
         aud: [ordered.from],
@@ -335,6 +350,7 @@ export function createKeyTransferPart(
       context.batch('/writings', withOrder('reservation'), write),
       context.batch('/restorations', withOrder('wayBack'), restore),
       context.batch('/takeovers', jwsSchema, takeOver),
+      context.batch('/resets', jwsSchema, reset),
       context.batch('/destructions', jwsSchema, destroy),
       context.batch('/exposures', jwsSchema, exposed),
     ],

@@ -42,6 +42,7 @@ export const PENDING = 16;
 const OWN = 'takeover-own';
 const ALL = 'takeover';
 const REST = 'takeover-rest';
+const AGAIN = 'takeover-reset';
 
 /** A manufacturer whose certificates count: its public key came not from another operator. */
 export interface TrustedManufacturer {
@@ -60,6 +61,8 @@ export interface TakeOverPart {
   certify(iccids: readonly string[]): Promise<boolean[]>;
   /** @throws Problem `no-kik` if nothing can be replaced */
   takeOver(change: string, subscriber: Subscriber): void;
+  /** Has the card reset its terminal, so that it is authenticated with the new Ki. */
+  reset(change: string, subscriber: Subscriber): void;
   /** A command of a take-over has its answer. @returns what the feed shall say of it; undefined: it is none */
   proved(change: string, command: string, subscriber: Subscriber, result: OtaResult): string | undefined;
   /** a take-over has begun: the card is B's */
@@ -328,7 +331,7 @@ export function createTakeOver(
       replaceOld(change, subscriber);
       return 'done';
     }
-    if (command !== ALL) return command === REST ? result.result : undefined;
+    if (command !== ALL) return undefined;
     if (result.result !== 'done') return result.result;
     let unknown: number[];
     try {
@@ -346,6 +349,10 @@ export function createTakeOver(
   return {
     certify,
     takeOver,
+    reset(change, subscriber) {
+      const script = encodeExpandedCommands([{ type: 'immediateAction', value: RESET }]);
+      toDomain(change, AGAIN, subscriber, ownSet(subscriber.iccid), script);
+    },
     proved,
     hasBegun: (change) => begun.get(change, OWN) !== undefined,
   };
