@@ -3,10 +3,11 @@ import type { Edge, Endpoint } from '../../edge/index.ts';
 import { DecodeError } from '../../standards/bytes/index.ts';
 import { GSMTAP_LTE_NAS, GSMTAP_NAS, decodeGsmtap, encodeGsmtap } from '../../standards/gsmtap/index.ts';
 import { isProtected } from '../../standards/nas/index.ts';
-import { ACCESS_TECHNOLOGY, LOCATION_STATUS, REFRESH } from '../../standards/uicc/index.ts';
+import { ACCESS_TECHNOLOGY, LOCATION_STATUS, REFRESH, type ImsIdentity } from '../../standards/uicc/index.ts';
 import { CardLost, createCard, type CardReader } from './card.ts';
 import { createEmm } from './emm.ts';
 import type { ModemEvent } from './event.ts';
+import { answerIms, readIsim, type ImsAnswer } from './isim.ts';
 import type { EmmState } from './mobility.ts';
 import type { Cell } from './select.ts';
 import { createSms } from './sms.ts';
@@ -60,6 +61,10 @@ export interface Modem {
   readonly state: ModemState;
   /** Powers card and radio; resolves when the card was read and the first attach is on its way. */
   powerOn(): Promise<void>;
+  /** Who the card is in IMS; undefined without an ISIM, or while the modem is off. */
+  imsIdentity(): Promise<ImsIdentity | undefined>;
+  /** Has the ISIM answer a challenge (RAND and AUTN, 16 bytes each); undefined while the modem is off. */
+  answerIms(rand: Uint8Array, autn: Uint8Array): Promise<ImsAnswer | undefined>;
   /** Abruptly, as if the battery fell out: no word to network or card, which lose power in what they do. */
   powerOff(): Promise<void>;
   /** In good order: detaches, leaves its context on the card, closes the socket. */
@@ -97,6 +102,15 @@ export async function createModem(options: ModemOptions): Promise<Modem> {
       }
     });
     return queue;
+  }
+
+  /** What work in its turn comes to; undefined if it was dropped. */
+  async function inTurn<T>(work: () => Promise<T>): Promise<T | undefined> {
+    let result: T | undefined;
+    await enqueue(async () => {
+      result = await work();
+    });
+    return result;
   }
 
   /** The card is gone: the modem stands still until it is powered on again. */
@@ -284,6 +298,8 @@ export async function createModem(options: ModemOptions): Promise<Modem> {
         await start();
       });
     },
+    imsIdentity: () => inTurn(() => readIsim(card)),
+    answerIms: (rand, autn) => inTurn(() => answerIms(card, rand, autn)),
     async powerOff() {
       if (life === 0) return;
       life = 0;

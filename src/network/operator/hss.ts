@@ -1,6 +1,6 @@
 /**
  * The home subscriber server with its authentication centre: S6a towards visited networks (TS 29.272), S6c
- * towards the service centre (TS 29.338). Ki stays in the vault; a sequence number is on disk before its
+ * towards the service centre (TS 29.338), Cx towards serving CSCFs (cx.ts). Ki stays in the vault; a sequence number is on disk before its
  * vector leaves.
  */
 import type { Edge, Endpoint } from '../../edge/index.ts';
@@ -18,6 +18,7 @@ import {
   cancelLocation,
   errorAnswer,
   experimental,
+  multimediaAuth,
   notify,
   purgeUe,
   readRequest,
@@ -30,6 +31,7 @@ import {
 } from '../../standards/diameter/index.ts';
 import { encodePlmn } from '../../standards/bytes/index.ts';
 import { createDiameterNode, type DiameterNode } from '../wire/diameter.ts';
+import { createCx } from './cx.ts';
 import type { OperatorStore, Subscriber } from './store.ts';
 import { countOf, type VectorSource } from './vectors.ts';
 
@@ -257,10 +259,18 @@ export async function createHss(options: HssOptions): Promise<Hss> {
     return answer({ resultCode: RESULT.success });
   };
 
+  // TS 23.003 §13.2 and §19.2: they differ in their first label.
+  const cx = createCx({
+    store,
+    vectors: options.vectors,
+    origin,
+    domain: options.realm.replace(/^epc\./, 'ims.'),
+  });
+
   const node = await createDiameterNode({
     edge,
     ...origin,
-    applications: [APPLICATION.s6a, APPLICATION.s6c],
+    applications: [APPLICATION.s6a, APPLICATION.s6c, APPLICATION.cx],
     listen: options.listen,
     ...(options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs }),
     peers: [],
@@ -278,6 +288,8 @@ export async function createHss(options: HssOptions): Promise<Hss> {
           return routing(request);
         case reportSmDeliveryStatus.code:
           return delivered(request);
+        case multimediaAuth.code:
+          return cx(request);
         default:
           return errorAnswer(request, origin, RESULT.commandUnsupported);
       }

@@ -102,7 +102,7 @@ export interface OperatorStore {
    * SEQ and IND for the next vectors, `count` of them (1 to 32) of which the last are told; on disk when this, or
    * the transaction around it, ends. Undefined if not ready.
    */
-  takeSqn(imsi: string, count: number): Subscriber | undefined;
+  takeSqn(imsi: string, count: number, ims?: boolean): Subscriber | undefined;
   putOtaKeys(keys: OtaKeySet): void;
   otaKeys(iccid: string, keySet: number): OtaKeySet | undefined;
   /** Numbers of a card's OTA key sets. */
@@ -122,6 +122,12 @@ export interface OperatorStore {
   allocate(what: string, from: number): number;
   close(): void;
 }
+
+/**
+ * Indexes of sequence numbers (TS 33.102 §C.1.2) that the accesses take in turn. Those from here to 31 are for IMS
+ * (§C.3.4): a serving CSCF may keep vectors for long, and what an MME takes meanwhile must not make them old.
+ */
+export const ACCESS_INDEXES = 24;
 
 const COLUMNS: Record<string, string> = { mmeHost: 'mme_host', mmeRealm: 'mme_realm' };
 
@@ -170,7 +176,10 @@ export function openOperatorStore(path: string): OperatorStore {
     'INSERT INTO subscriber (imsi, msisdn, iccid, state, change) VALUES (?, ?, ?, ?, ?)',
   );
   const takeSqn = database.prepare(
-    `UPDATE subscriber SET seq = seq + ?1, ind = (ind + ?1) % 32 WHERE imsi = ?2 AND state = 'ready' RETURNING *`,
+    `UPDATE subscriber SET seq = seq + ?1, ind = (ind + ?1) % ${ACCESS_INDEXES} WHERE imsi = ?2 AND state = 'ready' RETURNING *`,
+  );
+  const takeImsSqn = database.prepare(
+    `UPDATE subscriber SET seq = seq + ?1 WHERE imsi = ?2 AND state = 'ready' RETURNING *`,
   );
   const putOta = database.prepare(
     `INSERT INTO ota_key (iccid, key_set, algorithm, ota, label, counter) VALUES (?, ?, ?, ?, ?, ?)
@@ -232,7 +241,7 @@ export function openOperatorStore(path: string): OperatorStore {
       });
       statement.run(...values, imsi);
     },
-    takeSqn: (imsi, count) => one(takeSqn.get(count, imsi)),
+    takeSqn: (imsi, count, ims = false) => one((ims ? takeImsSqn : takeSqn).get(count, imsi)),
     putOtaKeys: ({ iccid, keySet, algorithm, ota, label, counter }) =>
       void putOta.run(iccid, keySet, algorithm, ota, label, counter),
     otaKeys(iccid, keySet) {

@@ -11,12 +11,15 @@ import {
   type AuthenticationVector,
 } from '../../standards/aka/index.ts';
 import type { KeyVault } from '../vault/vault.ts';
-import type { OperatorStore, Subscriber } from './store.ts';
+import { ACCESS_INDEXES, type OperatorStore, type Subscriber } from './store.ts';
 
 /** Most vectors of one answer (TS 29.272 §5.2.3.1.3 leaves it to the HSS; GSUP carries 5). */
 export const MOST_VECTORS = 5;
 /** Most requests that one commit is for. */
 const MOST_TOGETHER = 512;
+
+/** More than one answer takes, so that its vectors do not make each other old. */
+const IMS_INDEXES = 2 ** SQN_DEFAULT.indLength - ACCESS_INDEXES;
 
 const AMF_EPS = Uint8Array.of(AMF_SEPARATION_BIT, 0x00);
 const AMF_OTHER = Uint8Array.of(0x00, 0x00);
@@ -27,6 +30,8 @@ export interface VectorRequest {
   count: number;
   /** for EPS: with the separation bit (TS 33.102 annex H), and for nothing else */
   eps: boolean;
+  /** for IMS: from indexes of its own (see store.ts) */
+  ims?: boolean;
   /** the card found a number not fresh: RAND of 16 bytes, AUTS of 14 */
   resync?: { rand: Uint8Array; auts: Uint8Array };
 }
@@ -62,7 +67,7 @@ export function createOwnVectors(options: OwnVectorsOptions): VectorSource {
   let queue: Waiting[] = [];
 
   /** Takes the numbers, within a transaction. @returns the error of what concerns this request alone */
-  const number = ({ imsi, count, resync }: VectorRequest): Subscriber | 'unknown' | 'resync' | Error => {
+  const number = ({ imsi, count, ims, resync }: VectorRequest): Subscriber | 'unknown' | 'resync' | Error => {
     if (resync) {
       const known = store.byImsi(imsi);
       if (known?.state !== 'ready' || !known.aka || !known.label) return 'unknown';
@@ -80,17 +85,20 @@ export function createOwnVectors(options: OwnVectorsOptions): VectorSource {
       );
       store.update(imsi, { seq, ind });
     }
-    const taken = store.takeSqn(imsi, count);
+    const taken = store.takeSqn(imsi, count, ims);
     return taken?.aka && taken.label ? taken : 'unknown';
   };
 
   /** @param last its numbers are those of the last vector */
-  const compute = ({ count, eps }: VectorRequest, last: Subscriber): VectorAnswer => {
+  const compute = ({ count, eps, ims }: VectorRequest, last: Subscriber): VectorAnswer => {
     const rands = random.bytes(16 * count);
-    const size = 2 ** SQN_DEFAULT.indLength;
     const vectors = Array.from({ length: count }, (_, i) => {
       const back = count - 1 - i;
-      const sqn = encodeSqn(SQN_DEFAULT, last.seq - back, (last.ind - back + size) % size);
+      const seq = last.seq - back;
+      const ind = ims
+        ? ACCESS_INDEXES + (seq % IMS_INDEXES)
+        : (last.ind - back + ACCESS_INDEXES) % ACCESS_INDEXES;
+      const sqn = encodeSqn(SQN_DEFAULT, seq, ind);
       const rand = rands.subarray(16 * i, 16 * i + 16);
       return vault.vector(last.label!, last.aka!, rand, sqn, eps ? AMF_EPS : AMF_OTHER);
     });

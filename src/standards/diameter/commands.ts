@@ -16,6 +16,7 @@ import { AvpError, type Message } from './message.ts';
 /** Application identifiers; 0 is the base protocol, 0xffffffff relay. */
 export const APPLICATION = {
   base: 0,
+  cx: 16777216,
   s6a: 16777251,
   s6c: 16777312,
   sgd: 16777313,
@@ -59,7 +60,7 @@ function define<Q extends Members, A extends Members>(command: Command<Q, A>): C
 }
 
 /** A command of one of 3GPP's applications: stateless sessions, routed by realm. */
-function tgpp<Q extends Members, A extends Members>(
+export function tgpp<Q extends Members, A extends Members>(
   name: string,
   code: number,
   application: number,

@@ -1,4 +1,4 @@
-/** The AVPs of RFC 6733, TS 29.272 (S6a), TS 29.338 (S6c, SGd), TS 29.128 (T6a) and those they borrow. */
+/** The AVPs of RFC 6733, TS 29.272 (S6a), TS 29.338 (S6c, SGd), TS 29.128 (T6a), TS 29.229 (Cx) and those they borrow. */
 import {
   VENDOR_3GPP,
   address,
@@ -69,6 +69,34 @@ export const supportedFeatures = grouped(
   628,
   { vendorId: one(vendorId), featureListId: one(featureListId), featureList: one(featureList) },
   tgppMay,
+);
+
+// TS 29.229 §6.3; what RFC 4740 has under the same names is called 3GPP- by IANA
+/** a SIP or tel URI */
+export const publicIdentity = utf8('Public-Identity', 601, tgpp);
+/** a SIP URI */
+export const serverName = utf8('Server-Name', 602, tgpp);
+export const sipNumberAuthItems = unsigned32('3GPP-SIP-Number-Auth-Items', 607, tgpp);
+export const sipAuthenticationScheme = utf8('3GPP-SIP-Authentication-Scheme', 608, tgpp);
+/** for Digest-AKAv1-MD5: RAND and AUTN, 32 bytes */
+export const sipAuthenticate = octets('3GPP-SIP-Authenticate', 609, tgpp);
+/** for Digest-AKAv1-MD5: in an answer XRES, in a request RAND and AUTS, 30 bytes */
+export const sipAuthorization = octets('3GPP-SIP-Authorization', 610, tgpp);
+export const sipItemNumber = unsigned32('3GPP-SIP-Item-Number', 613, tgpp);
+export const confidentialityKey = octetsOf('Confidentiality-Key', 625, [16], tgpp);
+export const integrityKey = octetsOf('Integrity-Key', 626, [16], tgpp);
+export const sipAuthDataItem = grouped(
+  '3GPP-SIP-Auth-Data-Item',
+  612,
+  {
+    itemNumber: optional(sipItemNumber),
+    scheme: optional(sipAuthenticationScheme),
+    authenticate: optional(sipAuthenticate),
+    authorization: optional(sipAuthorization),
+    confidentialityKey: optional(confidentialityKey),
+    integrityKey: optional(integrityKey),
+  },
+  tgpp,
 );
 
 // TS 29.212, TS 29.214

@@ -1,4 +1,4 @@
-/** Result codes (RFC 6733 §7.1; TS 29.272 §7.4, TS 29.338 §7.3, TS 29.128 §6.5). */
+/** Result codes (RFC 6733 §7.1; TS 29.272 §7.4, TS 29.338 §7.3, TS 29.128 §6.5, TS 29.229 §6.2). */
 export const RESULT = {
   success: 2001,
   commandUnsupported: 3001,
@@ -29,7 +29,9 @@ export const RESULT = {
 export const EXPERIMENTAL_RESULT = {
   authenticationDataUnavailable: 4181,
   userUnknown: 5001,
+  identitiesDontMatch: 5002,
   roamingNotAllowed: 5004,
+  authSchemeNotSupported: 5006,
   unknownEpsSubscription: 5420,
   ratNotAllowed: 5421,
   equipmentUnknown: 5422,
