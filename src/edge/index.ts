@@ -29,7 +29,7 @@ export interface Endpoint {
 }
 
 /** What a socket speaks; names the registered port in a capture. `feed`: HTTP that waits for its answer. */
-export type Service = 'gsmtap' | 'diameter' | 'smpp' | 'gsup' | 'http' | 'feed' | 'vpcd';
+export type Service = 'gsmtap' | 'diameter' | 'smpp' | 'gsup' | 'ctrl' | 'http' | 'feed' | 'vpcd';
 
 export interface Listener {
   readonly endpoint: Endpoint;
@@ -85,6 +85,12 @@ export interface Disk {
   remove(path: string): void;
   /** Takes a file, which need not be there yet. @throws Error naming it if somebody else has it */
   hold(path: string): Hold;
+}
+
+/** A disk whose folders can be looked into. */
+export interface FolderDisk extends Disk {
+  /** Names of the files in a folder, in order. @throws if there is no such folder */
+  list(folder: string): string[];
 }
 
 /** The edge that a role or a device is given. */

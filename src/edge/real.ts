@@ -1,12 +1,31 @@
 /** The edge as the machine gives it: the wall clock, the system's sockets and random bytes. */
 import { randomBytes } from 'node:crypto';
 import { createSocket, type SocketOptions } from 'node:dgram';
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { lookup } from 'node:dns';
 import { connect, createServer, isIP, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { hold } from './hold.ts';
-import type { Clock, Datagrams, Disk, Edge, Endpoint, Listener, Random, Service, Sockets } from './index.ts';
+import type {
+  Clock,
+  Datagrams,
+  Edge,
+  Endpoint,
+  FolderDisk,
+  Listener,
+  Random,
+  Service,
+  Sockets,
+} from './index.ts';
 
 export const realClock: Clock = {
   now: () => Date.now(),
@@ -82,7 +101,7 @@ export const realSockets: Sockets = {
   },
 };
 
-export const realDisk: Disk = {
+export const realDisk: FolderDisk = {
   read: (path) => readFileSync(path, 'utf8'),
   write(path, text) {
     const file = openSync(path, 'wx', 0o600);
@@ -109,6 +128,7 @@ export const realDisk: Disk = {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   },
+  list: (folder) => readdirSync(folder).sort(),
   hold,
 };
 

@@ -43,6 +43,8 @@ export interface ChangesOptions {
   /** a Diameter client of the own HSS */
   probe: DiameterNode;
   ota: OtaGateway;
+  /** Resolves once the HSS has really taken what became of a subscriber. @throws Problem if it has not */
+  fed(imsi: string): Promise<void>;
   onError: (error: unknown) => void;
 }
 
@@ -192,6 +194,7 @@ export function changeRoutes(context: ChangeContext, undoing: readonly Undo[]): 
   const probeOne = async (imsi: string): Promise<{ ok: true }> => {
     let answer;
     const known = store.byImsi(imsi)?.state === 'ready';
+    if (known) await context.fed(imsi);
     try {
       answer = readAnswer(
         authenticationInformation,
@@ -220,11 +223,13 @@ export function changeRoutes(context: ChangeContext, undoing: readonly Undo[]): 
 
   const retire = async (jws: string): Promise<{ ok: true }> => {
     const { ordered, subscriber } = await context.asA(jws);
-    if (subscriber.state === 'retired') return { ok: true };
-    ota.withdrawAll(ordered.change);
-    store.update(subscriber.imsi, { state: 'retired', mmeHost: null, mmeRealm: null });
-    // The serving network may be gone, or have forgotten it: the subscription is retired all the same.
-    await hss.withdraw(subscriber).catch(() => undefined);
+    if (subscriber.state !== 'retired') {
+      ota.withdrawAll(ordered.change);
+      store.update(subscriber.imsi, { state: 'retired', mmeHost: null, mmeRealm: null });
+      // The serving network may be gone, or have forgotten it: the subscription is retired all the same.
+      await hss.withdraw(subscriber).catch(() => undefined);
+    }
+    await context.fed(subscriber.imsi);
     return { ok: true };
   };
 
@@ -232,7 +237,11 @@ export function changeRoutes(context: ChangeContext, undoing: readonly Undo[]): 
     const ordered = await context.asB(jws);
     const subscriber = store.byChange(ordered.change);
     // Nothing was ever reserved: there is nothing to undo.
-    if (!subscriber || subscriber.state === 'cancelled') return { ok: true };
+    if (!subscriber) return { ok: true };
+    if (subscriber.state === 'cancelled') {
+      await context.fed(subscriber.imsi);
+      return { ok: true };
+    }
     context.reservedFor(ordered);
     if (ota.resultOf(ordered.change, 'commit')?.result === 'done') {
       throw refuse(409, 'committed', `change ${ordered.change}: the card is committed to ${name}`);
@@ -241,6 +250,7 @@ export function changeRoutes(context: ChangeContext, undoing: readonly Undo[]): 
     for (const more of undoing) await more(ordered, subscriber);
     store.update(subscriber.imsi, { state: 'cancelled', aka: null, mmeHost: null, mmeRealm: null });
     await hss.withdraw(subscriber).catch(() => undefined);
+    await context.fed(subscriber.imsi);
     return { ok: true };
   };
 

@@ -68,7 +68,10 @@ export function createKeyListPart(
     return context.each(requests, async (request, i) => {
       const ordered = of3b(await context.asB(request.order));
       const subscriber = context.reservedFor(ordered);
-      if (subscriber.state === 'ready') return { ok: true };
+      if (subscriber.state === 'ready') {
+        await context.fed(subscriber.imsi);
+        return { ok: true };
+      }
       if (subscriber.state !== 'reserved')
         throw refuse(409, 'bad-order', `change ${ordered.change} was undone here`);
       const pair = pairs[i]!;
@@ -82,6 +85,7 @@ export function createKeyListPart(
         store.putOtaKeys({ ...set, iccid: ordered.iccid, counter: 0 });
         store.putIndex(ordered.change, ordered.iccid, pair.index);
       });
+      await context.fed(subscriber.imsi);
       return { ok: true };
     });
   };

@@ -15,17 +15,23 @@ import type { OwnerClient } from '../owner/client.ts';
 import type { KeyVault } from '../vault/vault.ts';
 import { importCards, parseCardData, type CardDataImport } from './card-data/index.ts';
 import { changeRoutes, createChangeContext } from './changes.ts';
-import { createHss } from './hss.ts';
+import { createGsupFace } from './gsup.ts';
+import { createHss, type Hss } from './hss.ts';
 import { createKeyTransferPart } from './key-transfer.ts';
 import { createKeyListPart } from './key-list.ts';
 import { createOtaGateway, type OtaGateway } from './ota.ts';
 import { epcRealm, type OperatorProfile } from './profile.ts';
 import { createScef } from './scef.ts';
 import { createSmsc, type EsmeAccount } from './smsc.ts';
-import { openOperatorStore } from './store.ts';
+import { openOperatorStore, type Subscriber } from './store.ts';
+import type { SubscriberKeeper } from './subscribers/keeper.ts';
+import { openOutbox } from './subscribers/outbox.ts';
 import { swapRoutes } from './swap.ts';
 import { trialRoutes } from './trial.ts';
-import { createOwnVectors } from './vectors.ts';
+import { createOwnVectors, type VectorSource } from './vectors.ts';
+
+/** Where another HSS answers serving networks, ours has no vectors. */
+const NO_VECTORS: VectorSource = { take: () => Promise.resolve({ refused: 'unavailable' }) };
 
 /** ESME account of the OTA gateway. */
 const OTA_SYSTEM_ID = 'ota';
@@ -56,6 +62,10 @@ export interface OperatorOptions {
   otaPassword: string;
   /** milliseconds of silence after which a Diameter watchdog goes out; 30000 if not given */
   watchdogMs?: number;
+  /** where to serve GSUP, for an Osmocom core; not at all if not given */
+  gsup?: Endpoint;
+  /** who keeps the subscribers and answers for them (docs/hss.md); rehome's own HSS if not given */
+  subscribers?: SubscriberKeeper;
   /** milliseconds that a reader of what happens here is kept waiting; 600000 if not given */
   longPollMs?: number;
   /** other systems that may bind to the service centre */
@@ -65,7 +75,14 @@ export interface OperatorOptions {
 
 export interface Operator {
   readonly name: string;
-  readonly endpoints: { api: Endpoint; hss: Endpoint; smsc: Endpoint; scef: Endpoint; smpp: Endpoint };
+  readonly endpoints: {
+    api: Endpoint;
+    hss: Endpoint;
+    smsc: Endpoint;
+    scef: Endpoint;
+    smpp: Endpoint;
+    gsup?: Endpoint;
+  };
   /** Takes in a vendor's file (docs/card-data.md). @throws FieldError; nothing is kept then */
   importCardData(text: string, state?: 'ready' | 'stock', how?: CardDataImport): number;
   /** Whether its vault holds this Ki for the card. For those who judge a run, not for a role. */
@@ -74,6 +91,8 @@ export interface Operator {
 }
 
 export async function createOperator(options: OperatorOptions): Promise<Operator> {
+  /** Resolves once the HSS that keeps the subscribers has taken all it was told. */
+  fed(): Promise<void>;
   const { edge, profile, vault, ring, signer, escrow } = options;
   const { name, plmn } = profile;
   const realm = epcRealm(plmn);
@@ -84,8 +103,27 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
   const probeHost = `probe.${realm}`;
   const watchdog = options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs };
   const { clock, random } = options.hssEdge ?? edge;
-  const vectors = createOwnVectors({ clock, random, store, vault });
-  const hss = await createHss({
+  const keeper = options.subscribers;
+  const vectors = keeper ? (keeper.vectors ?? NO_VECTORS) : createOwnVectors({ clock, random, store, vault });
+  const outbox = keeper && openOutbox({ clock, random, store, feeder: keeper.feeder, onError });
+  const authenticated = ({ change, imsi }: Subscriber, visited: string | null, asker: string): void => {
+    // Our own probe is no sign of the device.
+    if (change !== null && asker !== probeHost) feed.append('authenticated', { change, imsi, visited });
+  };
+  const accepts = ({ bound, imsi, imei: own, change }: Subscriber, imei: string | undefined): boolean => {
+    // Terminal-Information has 14 digits, or 15 with the check digit (TS 29.272 §7.3.3).
+    if (!bound || (imei !== undefined && imei.slice(0, 14) === own?.slice(0, 14))) return true;
+    feed.append('alarm', { change, imsi, imei: imei ?? null, expected: own });
+    return false;
+  };
+  const registered = (
+    { change, imsi }: Subscriber,
+    imei: string | undefined,
+    visited: string | null,
+  ): void => {
+    if (change !== null) feed.append('registered', { change, imsi, imei: imei ?? null, visited });
+  };
+  const s6a = await createHss({
     ...watchdog,
     edge: options.hssEdge ?? edge,
     store,
@@ -97,20 +135,9 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     serviceCentreHost: `smsc.${realm}`,
     apn: profile.apn,
     scefHost: `scef.${realm}`,
-    authenticated: ({ change, imsi }, visited, asker) => {
-      // Our own probe is no sign of the device.
-      if (change !== null && asker !== probeHost) feed.append('authenticated', { change, imsi, visited });
-    },
-    accepts: ({ bound, imsi, imei: own, change }, imei) => {
-      // Terminal-Information has 14 digits, or 15 with the check digit (TS 29.272 §7.3.3).
-      if (!bound || (imei !== undefined && imei.slice(0, 14) === own?.slice(0, 14))) return true;
-      feed.append('alarm', { change, imsi, imei: imei ?? null, expected: own });
-      return false;
-    },
-    registered: (subscriber, imei, visited) => {
-      const { change, imsi } = subscriber;
-      if (change !== null) feed.append('registered', { change, imsi, imei: imei ?? null, visited });
-    },
+    authenticated,
+    accepts,
+    registered,
   });
   const hssEndpoint = hss.node.endpoint!;
   const smsc = await createSmsc({
@@ -118,6 +145,25 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     edge,
     store,
     host: `smsc.${realm}`,
+  const gsup =
+    options.gsup &&
+    (await createGsupFace({
+      edge: options.hssEdge ?? edge,
+      store,
+      vectors,
+      listen: options.gsup,
+      apn: profile.apn,
+      accepts,
+      // GSUP does not say which network a peer is of.
+      authenticated: (subscriber, asker) => authenticated(subscriber, null, asker),
+      registered: (subscriber) => registered(subscriber, undefined, null),
+    }));
+  const hss: Hss = {
+    ...s6a,
+    async withdraw(subscriber) {
+      await Promise.all([s6a.withdraw(subscriber), gsup?.withdraw(subscriber.imsi)]);
+    },
+  };
     realm,
     listen: options.smsc,
     hss: hssEndpoint,
@@ -143,7 +189,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     ...watchdog,
     originRealm: realm,
     applications: [APPLICATION.s6a],
-    peers: [{ realm, endpoint: hssEndpoint }],
+    peers: [{ realm, endpoint: keeper?.s6a ?? hssEndpoint }],
     handle: () => {
       throw new Error('a probe answers nothing');
     },
@@ -190,6 +236,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
   const routes = [
     feed.route,
     ...changeRoutes(context, [keyList.undo]),
+    fed: (imsi) => outbox?.settled(imsi) ?? Promise.resolve(),
     ...trialRoutes(context),
     ...keyList.routes,
     ...keyTransfer.routes,
@@ -213,7 +260,9 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     importCardData(text, state = 'ready', how = {}) {
       const cards = parseCardData(text, [plmn], how);
       importCards(store, vault, cards, state);
+      ...(gsup ? { gsup: gsup.endpoint } : {}),
       return cards.length;
+    fed: () => outbox?.empty() ?? Promise.resolve(),
     },
     async close() {
       ota.close();
@@ -226,3 +275,5 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     },
   };
 }
+      await gsup?.close();
+      await outbox?.close();

@@ -40,11 +40,13 @@ export function swapRoutes(context: ChangeContext): Route[] {
 
   const activate = async (jws: string): Promise<{ ok: true }> => {
     const subscriber = assignedTo(await of2(jws));
-    if (subscriber.state === 'ready') return { ok: true };
-    if (subscriber.state !== 'reserved') {
-      throw refuse(409, 'bad-order', `IMSI ${subscriber.imsi} is ${subscriber.state}`);
+    if (subscriber.state !== 'ready') {
+      if (subscriber.state !== 'reserved') {
+        throw refuse(409, 'bad-order', `IMSI ${subscriber.imsi} is ${subscriber.state}`);
+      }
+      store.update(subscriber.imsi, { state: 'ready', bound: true });
     }
-    store.update(subscriber.imsi, { state: 'ready', bound: true });
+    await context.fed(subscriber.imsi);
     return { ok: true };
   };
 
@@ -52,7 +54,11 @@ export function swapRoutes(context: ChangeContext): Route[] {
   const giveBack = async (jws: string): Promise<{ ok: true }> => {
     const ordered = await of2(jws);
     const subscriber = store.byChange(ordered.change);
-    if (!subscriber || subscriber.state === 'stock') return { ok: true };
+    if (!subscriber) return { ok: true };
+    if (subscriber.state === 'stock') {
+      await context.fed(subscriber.imsi);
+      return { ok: true };
+    }
     store.update(subscriber.imsi, {
       state: 'stock',
       change: null,
@@ -62,6 +68,7 @@ export function swapRoutes(context: ChangeContext): Route[] {
       mmeRealm: null,
     });
     await hss.withdraw(subscriber).catch(() => undefined);
+    await context.fed(subscriber.imsi);
     return { ok: true };
   };
 

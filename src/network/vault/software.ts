@@ -246,6 +246,14 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
       return authenticationVector(akaKey(label, sealed), rand, sqn, amf);
     },
     resynchronise: (label, sealed, rand, auts) => verifyAuts(akaKey(label, sealed), rand, auts),
+    withAka(label, sealed, use) {
+      const key = openAka(label, sealed);
+      try {
+        return use(key);
+      } finally {
+        for (const part of [key.k, key.opc, key.topc]) part?.fill(0);
+      }
+    },
     withOtaKeys: (label, sealed, use) => use(openOta(label, sealed)),
     async wrap(bundle, label, recipient: JWK, context) {
       const content: z.infer<typeof bundleSchema> = {

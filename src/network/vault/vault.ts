@@ -92,6 +92,8 @@ export interface KeyVault {
     rand: Uint8Array,
     auts: Uint8Array,
   ): Uint8Array | undefined;
+  /** Lends a key to who provisions an HSS, for the length of one call; it is wiped after. */
+  withAka<T>(label: string, sealed: Uint8Array, use: (key: SubscriberKey) => T): T;
   /** Lends an OTA key set to a codec for the length of one call. */
   withOtaKeys<T>(label: string, sealed: Uint8Array, use: (keys: OtaKeyPair) => T): T;
   /** Wraps a bundle to a recipient; `context` says for what, and the recipient must ask for the same. */
