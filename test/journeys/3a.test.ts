@@ -13,13 +13,21 @@ import type { Parties } from '../../src/change/parties.ts';
 import { createCard, memoryStore, type CardState } from '../../src/device/uicc/index.ts';
 import { PROFILES } from '../../src/lab/operators.ts';
 import { openLabStore, type LabStore } from '../../src/lab/store.ts';
+import {
+  SQN_DEFAULT,
+  authenticationVector,
+  encodeSqn,
+  openChallenge,
+  prepare,
+} from '../../src/standards/aka/index.ts';
 import { fromHex, toHex } from '../../src/standards/bytes/index.ts';
 import { GSMTAP_NAS, decodeGsmtap } from '../../src/standards/gsmtap/index.ts';
-import { decodeNas } from '../../src/standards/nas/index.ts';
+import { decodeNas, type NasMessage } from '../../src/standards/nas/index.ts';
 import { keyCipher } from '../../src/standards/globalplatform/index.ts';
 import {
   RESPONSE_STATUS,
   TAR,
+  decodeCommandHeader,
   decodeCommandPacket,
   decodeCompactCommands,
   decodePacketSms,
@@ -28,6 +36,7 @@ import {
   keySetOf,
 } from '../../src/standards/ota/index.ts';
 import { Reassembly, decodeCp, decodeRp, decodeTpduToDevice } from '../../src/standards/sms/index.ts';
+import { INS, encodeChallenge } from '../../src/standards/uicc/index.ts';
 import { gatewayOf, terminalOf } from '../device/uicc/terminal.ts';
 import { begin, type Setting, type Story } from './story.ts';
 
@@ -50,6 +59,7 @@ interface Traces {
 async function told(
   run: (story: Story, traces: Traces) => Promise<void>,
   setting: Setting = {},
+  devices = 2,
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'rehome-3a-'));
   const store = openLabStore(join(folder, 'world'), false);
@@ -63,7 +73,7 @@ async function told(
     }
   };
   try {
-    const story = await begin(2, {}, { alternative: '3a', store, pcap, ...setting });
+    const story = await begin(devices, {}, { alternative: '3a', store, pcap, ...setting });
     let ending: Promise<void> | undefined;
     const end = story.end.bind(story);
     story.end = () => (ending ??= end());
@@ -84,12 +94,13 @@ const KEYS_AT_B = 'SELECT iccid FROM ota_key UNION SELECT iccid FROM subscriber 
 
 /** A card as it was last saved. */
 const cardOf = (store: LabStore, device: string): CardState => store.card(device, 'usim').load()!;
-const madeOf = (story: Story, device: string): Keys & { k: string; address: string } => {
+const madeOf = (story: Story, device: string): Keys & { k: string; opc: string; address: string } => {
   const i = story.world.devices.findIndex(({ made }) => made.name === device);
   const { usim, ota } = story.world.devices[i]!.made.card;
   const { kic, kid, kik } = ota!.keySets[0]!;
   return {
     k: usim.k,
+    opc: usim.opc!,
     kic: fromHex(kic),
     kid: fromHex(kid),
     kik: fromHex(kik!),
@@ -112,11 +123,22 @@ function says(state: CardState, { kic, kid }: Keys): number | undefined {
   return gateway.send(terminal, encodeCompactCommands([fromHex('00a4000c026f07')]))?.status;
 }
 
-/** Packets for the card of a device as they went over the air, in order: the deciphered twins of its messages. */
-function packetsTo(pcap: string, address: string): Uint8Array[] {
+/** The status word with which a card of this state answers a network that has this Ki. */
+function challenged(state: CardState, k: Uint8Array, opc: Uint8Array): number {
+  const card = createCard({ store: memoryStore(state) });
+  card.powerOn();
+  const terminal = terminalOf(card);
+  const rand = new Uint8Array(16).fill(7);
+  const sqn = encodeSqn(SQN_DEFAULT, Math.max(...state.usim.sqn.seq) + 5, 0);
+  const key = prepare({ algorithm: 'milenage', k, opc });
+  const { autn } = authenticationVector(key, rand, sqn, Uint8Array.of(0x80, 0));
+  terminal.selectUsim();
+  return terminal.sw(0, INS.authenticate, 0, 0x81, encodeChallenge({ rand, autn }), 256);
+}
+
+/** NAS for a device as it went over the air in the clear, or deciphered, in order. */
+function* nasTo(pcap: string, address: string): Generator<NasMessage> {
   const file = readFileSync(pcap);
-  const reassembly = new Reassembly();
-  const packets: Uint8Array[] = [];
   for (let at = 0; at < file.length; at += file.readUInt32LE(at + 4)) {
     if (file.readUInt32LE(at) !== 6) continue;
     const ip = file.subarray(at + 28, at + 28 + file.readUInt32LE(at + 20));
@@ -124,7 +146,21 @@ function packetsTo(pcap: string, address: string): Uint8Array[] {
     if (protocol !== 17 || to !== address) continue;
     const { subType, uplink, payload } = decodeGsmtap(ip.subarray(28));
     if (subType !== GSMTAP_NAS.plain || uplink) continue;
-    const message = decodeNas(payload, 'downlink');
+    yield decodeNas(payload, 'downlink');
+  }
+}
+
+/** Challenges for a device that anybody near it hears. */
+const challengesTo = (pcap: string, address: string): { rand: Uint8Array; autn: Uint8Array }[] =>
+  [...nasTo(pcap, address)].flatMap((message) =>
+    message.type === 'authenticationRequest' ? [{ rand: message.rand, autn: message.autn }] : [],
+  );
+
+/** Packets for the card of a device: the deciphered twins of its messages. */
+function packetsTo(pcap: string, address: string): Uint8Array[] {
+  const reassembly = new Reassembly();
+  const packets: Uint8Array[] = [];
+  for (const message of nasTo(pcap, address)) {
     if (message.type !== 'downlinkNasTransport') continue;
     const cp = decodeCp(message.nasMessageContainer);
     const rp = cp.type === 'data' ? decodeRp(cp.rp) : undefined;
@@ -148,7 +184,8 @@ function eavesdrop(packets: readonly Uint8Array[], first: Keys): { sets: Map<num
       continue;
     const { kik } = sets.get(keySetOf(opened.header.kid))!;
     for (const apdu of decodeCompactCommands(opened.data)) {
-      assert.equal(toHex(apdu.subarray(0, 2)), '80d8');
+      // A public key says nothing.
+      if (toHex(apdu.subarray(0, 2)) !== '80d8') continue;
       // Number of the set, then for each key: type, length, clear length, ciphered key, check value.
       const keys = [0, 1, 2].map((i) => {
         const { name, key, iv } = keyCipher('aes', kik);
@@ -257,6 +294,84 @@ test('a plain card and one with the fall-back application change hands, keys and
         }
       },
     );
+  });
+});
+
+test('a hardened card: A reads everything, and cannot follow', async (t) => {
+  await told(
+    async (story, { store, rows, pcap }) => {
+      const device = 'device-4';
+      const made = madeOf(story, device);
+      await t.test('1. its key agreement key is certified by its manufacturer', () => {
+        assert.equal(story.device(device).made.class, 'hardened');
+        assert.deepEqual(story.world.knowers(story.device(device)), ['A']);
+      });
+      await t.test('2. it is ordered to B, with all its keys, as any card of 3a', async () => {
+        const { state, why, steps } = await story.move(device, 'A', 'B');
+        assert.equal(state, 'done', why);
+        assert.deepEqual(steps, ['reserve', 'prepare', 'deliver', 'switch', 'confirm', 'retire']);
+        assert.equal(story.sms, 7, 'ICCID 1, SWITCH 1, COMMIT 1, key agreement 2, keys and Ki 2');
+        assert.equal(rows('A', TRANSFERS).length, 1);
+        assert.equal((await story.heard(device))?.operator, 'B');
+      });
+      const state = cardOf(store, device);
+      await t.test('3. its Ki is another, in use already, and B alone has it', () => {
+        assert.notEqual(toHex(state.usim.k), made.k);
+        assert.equal(state.usim.renewed, undefined);
+        assert.deepEqual(story.world.knowers(story.device(device)), ['B']);
+        assert.deepEqual(
+          state.keySets.map(({ number }) => number),
+          [1, 2],
+        );
+      });
+      await t.test('4. a packet under the keys that A had is refused', () => {
+        assert.equal(says(state, made), RESPONSE_STATUS.integrityFailed);
+      });
+      await t.test('5. who had the device with him and the old Ki as a false network is refused', () => {
+        assert.equal(challenged(state, fromHex(made.k), fromHex(made.opc)), 0x9862);
+        assert.equal(challenged(state, state.usim.k, state.usim.opc!), 0x9000);
+      });
+      await story.end();
+      await t.test('6. A reads B’s first message, which is a public key, and none after it', () => {
+        const { sets, read } = eavesdrop(packetsTo(pcap, made.address), made);
+        assert.deepEqual(read, []);
+        assert.deepEqual([...sets.keys()], [1]);
+        const packets = packetsTo(pcap, made.address).map((packet) => decodeCommandHeader(packet));
+        assert.deepEqual(
+          packets.map(({ kid, tar }) => [toHex(tar), keySetOf(kid)]),
+          [
+            ['b00000', 1],
+            ['bfff3a', 1],
+            ['bfff3a', 1],
+            ['000000', 1],
+            ['000000', 2],
+          ],
+        );
+      });
+      await t.test(
+        '7. the last challenge on the air opens under B’s Ki and not under A’s: nor does what follows it',
+        () => {
+          const last = challengesTo(pcap, made.address).at(-1)!;
+          const opens = (k: Uint8Array, opc: Uint8Array): boolean =>
+            openChallenge(prepare({ algorithm: 'milenage', k, opc }), last.rand, last.autn).macValid;
+          assert.ok(opens(state.usim.k, state.usim.opc!));
+          assert.ok(!opens(fromHex(made.k), fromHex(made.opc)));
+        },
+      );
+    },
+    {},
+    4,
+  );
+});
+
+test('what a card that is not hardened is asked at B opens under the Ki that A has', async () => {
+  await told(async (story, { pcap }) => {
+    const made = madeOf(story, 'device-2');
+    assert.equal((await story.move('device-2', 'A', 'B')).state, 'done');
+    await story.end();
+    const last = challengesTo(pcap, made.address).at(-1)!;
+    const key = prepare({ algorithm: 'milenage', k: fromHex(made.k), opc: fromHex(made.opc) });
+    assert.ok(openChallenge(key, last.rand, last.autn).macValid);
   });
 });
 

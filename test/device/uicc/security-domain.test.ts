@@ -57,8 +57,8 @@ function hardened(more: Partial<CardFile> = {}): Held {
   };
   const store = memoryStore();
   const card = createCard({ store, file });
-  card.powerOn();
   const terminal = terminalOf(card);
+  terminal.boot();
   const { kic, kid } = file.ota!.keySets[0]!;
   return {
     terminal,
