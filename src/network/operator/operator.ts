@@ -27,6 +27,7 @@ import { openOperatorStore, type Subscriber } from './store.ts';
 import type { SubscriberKeeper } from './subscribers/keeper.ts';
 import { openOutbox } from './subscribers/outbox.ts';
 import { swapRoutes } from './swap.ts';
+import { createTakeOver, type TrustedManufacturer } from './take-over.ts';
 import { trialRoutes } from './trial.ts';
 import { createOwnVectors, type VectorSource } from './vectors.ts';
 
@@ -50,6 +51,8 @@ export interface OperatorOptions {
   escrow: { name: string; client: EscrowClient };
   /** vault keys of other operators, to which keys of cards are wrapped */
   vaults: Record<string, JWK>;
+  /** of cards whose key agreement keys it would use */
+  manufacturers?: readonly TrustedManufacturer[];
   /** to whom data of its devices go */
   owner: OwnerClient;
   /** where to listen: role API, S6a/S6c, SGd, T6a, SMPP */
@@ -58,14 +61,14 @@ export interface OperatorOptions {
   smsc: Endpoint;
   scef: Endpoint;
   smpp: Endpoint;
-  /** password of the OTA gateway at its SMSC, at most 8 characters */
-  otaPassword: string;
-  /** milliseconds of silence after which a Diameter watchdog goes out; 30000 if not given */
-  watchdogMs?: number;
   /** where to serve GSUP, for an Osmocom core; not at all if not given */
   gsup?: Endpoint;
   /** who keeps the subscribers and answers for them (docs/hss.md); rehome's own HSS if not given */
   subscribers?: SubscriberKeeper;
+  /** password of the OTA gateway at its SMSC, at most 8 characters */
+  otaPassword: string;
+  /** milliseconds of silence after which a Diameter watchdog goes out; 30000 if not given */
+  watchdogMs?: number;
   /** milliseconds that a reader of what happens here is kept waiting; 600000 if not given */
   longPollMs?: number;
   /** other systems that may bind to the service centre */
@@ -85,14 +88,14 @@ export interface Operator {
   };
   /** Takes in a vendor's file (docs/card-data.md). @throws FieldError; nothing is kept then */
   importCardData(text: string, state?: 'ready' | 'stock', how?: CardDataImport): number;
+  /** Resolves once the HSS that keeps the subscribers has taken all it was told. */
+  fed(): Promise<void>;
   /** Whether its vault holds this Ki for the card. For those who judge a run, not for a role. */
   knowsKi(iccid: string, k: Uint8Array): boolean;
   close(): Promise<void>;
 }
 
 export async function createOperator(options: OperatorOptions): Promise<Operator> {
-  /** Resolves once the HSS that keeps the subscribers has taken all it was told. */
-  fed(): Promise<void>;
   const { edge, profile, vault, ring, signer, escrow } = options;
   const { name, plmn } = profile;
   const realm = epcRealm(plmn);
@@ -139,12 +142,6 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     accepts,
     registered,
   });
-  const hssEndpoint = hss.node.endpoint!;
-  const smsc = await createSmsc({
-    ...watchdog,
-    edge,
-    store,
-    host: `smsc.${realm}`,
   const gsup =
     options.gsup &&
     (await createGsupFace({
@@ -164,6 +161,12 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
       await Promise.all([s6a.withdraw(subscriber), gsup?.withdraw(subscriber.imsi)]);
     },
   };
+  const hssEndpoint = hss.node.endpoint!;
+  const smsc = await createSmsc({
+    ...watchdog,
+    edge,
+    store,
+    host: `smsc.${realm}`,
     realm,
     listen: options.smsc,
     hss: hssEndpoint,
@@ -229,14 +232,15 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     hss,
     probe,
     ota,
+    fed: (imsi) => outbox?.settled(imsi) ?? Promise.resolve(),
     onError,
   });
   const keyList = createKeyListPart(context, escrow);
-  const keyTransfer = createKeyTransferPart(context, options.vaults);
+  const takingOver = createTakeOver(context, options.manufacturers ?? []);
+  const keyTransfer = createKeyTransferPart(context, options.vaults, takingOver);
   const routes = [
     feed.route,
     ...changeRoutes(context, [keyList.undo]),
-    fed: (imsi) => outbox?.settled(imsi) ?? Promise.resolve(),
     ...trialRoutes(context),
     ...keyList.routes,
     ...keyTransfer.routes,
@@ -252,7 +256,9 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
       smsc: smsc.node.endpoint!,
       scef: scef.endpoint!,
       smpp: smsc.endpoint,
+      ...(gsup ? { gsup: gsup.endpoint } : {}),
     },
+    fed: () => outbox?.empty() ?? Promise.resolve(),
     knowsKi: (iccid, k) =>
       store
         .subscribersOf(iccid)
@@ -260,9 +266,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     importCardData(text, state = 'ready', how = {}) {
       const cards = parseCardData(text, [plmn], how);
       importCards(store, vault, cards, state);
-      ...(gsup ? { gsup: gsup.endpoint } : {}),
       return cards.length;
-    fed: () => outbox?.empty() ?? Promise.resolve(),
     },
     async close() {
       ota.close();
@@ -270,10 +274,10 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
       await probe.close();
       await smsc.close();
       await scef.close();
+      await gsup?.close();
+      await outbox?.close();
       await hss.close();
       store.close();
     },
   };
 }
-      await gsup?.close();
-      await outbox?.close();
