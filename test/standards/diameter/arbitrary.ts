@@ -14,6 +14,8 @@ const special: Record<string, fc.Arbitrary<unknown>> = {
   AUTN: bytes(16, 16),
   KASME: bytes(32, 32),
   'Bearer-Identifier': bytes(1, 1),
+  'Confidentiality-Key': bytes(16, 16),
+  'Integrity-Key': bytes(16, 16),
   'Host-IP-Address': fc.oneof(bytes(4, 4), bytes(16, 16)),
 };
 const digits = [
