@@ -52,11 +52,10 @@ const TAKE_OVER = 14 * DAY;
 const ASK_AGAIN = 6 * HOUR;
 /** How long B's HSS may be silent before anything was sent. */
 const SILENCE = DAY;
-/** What is known of a command of a take-over that is not done and leads to no other command. */
-const FAILED: readonly unknown[] = ['refused', 'unproven', 'forged'];
-const takeOverFailed = ({ facts, to }: Change): boolean =>
+/** Whether a command of a take-over has come to one of these. */
+const takeOverIs = ({ facts, to }: Change, ...ends: unknown[]): boolean =>
   Object.entries(facts).some(
-    ([fact, what]) => fact.startsWith('proof takeover') && fact.endsWith(` ${to}`) && FAILED.includes(what),
+    ([fact, what]) => fact.startsWith('proof takeover') && fact.endsWith(` ${to}`) && ends.includes(what),
   );
 /** A change that must wait for its wave looks again so often. */
 const WAVE_PAUSE = MINUTE;
@@ -313,12 +312,14 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
           under.delete(change.change);
           return { go: 'next', data: { takenOver: true } };
         }
-        if (data.cannotTakeOver === true || clock.now() >= since + TAKE_OVER) {
+        // A receipt that is not of the certified key: asked again, the card would say the same.
+        const cannot = data.cannotTakeOver === true || takeOverIs(change, 'forged');
+        if (cannot || clock.now() >= since + TAKE_OVER) {
           under.delete(change.change);
           return { go: 'next', data: { takenOver: false } };
         }
         const next = at(data, 'takeOverAt') + ASK_AGAIN;
-        const failed = takeOverFailed(change);
+        const failed = takeOverIs(change, 'refused', 'unproven');
         if (data.takeOverAt === undefined || (failed && clock.now() >= next)) return undefined;
         return { go: 'wait', until: Math.min(Math.max(next, clock.now() + HOUR), since + TAKE_OVER) };
       },
