@@ -4,37 +4,34 @@
  * counter and sent again; the card tells repetitions by what they say, not by their number.
  */
 import type { Edge, Endpoint, Timer } from '../../edge/index.ts';
-import { DecodeError, Reader, concat, fromHex, toHex } from '../../standards/bytes/index.ts';
+import { DecodeError, concat, fromHex, toHex } from '../../standards/bytes/index.ts';
 import {
   RESPONSE_STATUS,
   decodeCommandPacket,
-  decodeCompactResponse,
-  decodeExpandedResponse,
   decodeKeyListStatus,
   decodePacketSms,
-  decodeResponsePacket,
   encodeCommandPacket,
   encodePacketSms,
   keyByte,
   type CommandHeader,
   type KeyListStatus,
   type OtaAlgorithm,
-  type ReceivedResponse,
   type SecurityParameters,
 } from '../../standards/ota/index.ts';
-import { encodeHeader, readHeader, type UserData } from '../../standards/sms/index.ts';
+import { encodeHeader } from '../../standards/sms/index.ts';
 import {
   COMMAND_STATUS,
   ESM_CLASS,
   MESSAGE_STATE,
   REGISTERED_DELIVERY,
   decodeReceipt,
-  tlvOf,
   TLV,
   type ShortMessage,
 } from '../../standards/smpp/index.ts';
 import { connectSmpp, type Esme } from '../wire/smpp.ts';
 import type { KeyVault, OtaKeyPair } from '../vault/vault.ts';
+import { readResponse, resultOfScript, userDataOf, type OtaResult } from './ota-proof.ts';
+import { createPace, type SmscLimits } from './pace.ts';
 import type { OperatorStore } from './store.ts';
 
 /**
@@ -65,13 +62,15 @@ const PAUSE = 30_000;
 const LONGEST_PAUSE = 3_600_000;
 /** How often a command is sent before it counts as unproven. */
 const ATTEMPTS = 8;
-/** Messages under way to the SMSC at once: its window. */
-const WINDOW = 32;
+/** How often a message whose submission was not answered is submitted again as it is. */
+const DOUBTS = 3;
+/** What goes first when not all can go: what ends a trial, then what begins one, then the rest. */
+const URGENCY = `CASE command WHEN 'commit' THEN 0 WHEN 'cancel' THEN 0 WHEN 'switch' THEN 1 ELSE 2 END`;
+const URGENCIES = [0, 1, 2];
+/** The service centre is too busy: the message is as good as before. */
+const BUSY: readonly number[] = [COMMAND_STATUS.ESME_RTHROTTLED, COMMAND_STATUS.ESME_RMSGQFUL];
 
-/** What came of a command. `unproven`: nothing is known; the card may have done it. */
-export type OtaResult =
-  /** `data`: what the last command that answered with data said */
-  { result: 'done'; data: Uint8Array } | { result: 'refused'; sw: number } | { result: 'unproven' };
+export type { OtaResult };
 
 export interface OtaCommand {
   /** with `command` the name of this one: sent once however often it is asked for */
@@ -104,37 +103,13 @@ export interface OtaGatewayOptions {
   smsc: Endpoint;
   systemId: string;
   password: string;
+  /** what was agreed with the service centre */
+  limits?: SmscLimits;
   /** the gateway's own number, to which cards report */
   address: string;
   proved(command: { change: string; command: string; imsi: string }, result: OtaResult): void;
   /** a card said by itself where it stands, e.g. after it fell back */
   reported(iccid: string, imsi: string, status: KeyListStatus): void;
-}
-
-/** Header and text of a short message as SMPP carries them. */
-function userDataOf(pdu: ShortMessage): UserData {
-  const bytes =
-    pdu.shortMessage.length > 0
-      ? pdu.shortMessage
-      : (tlvOf(pdu.tlvs, TLV.message_payload) ?? pdu.shortMessage);
-  if ((pdu.esmClass & ESM_CLASS.udhIndicator) === 0) return { header: [], data: bytes };
-  const reader = new Reader(bytes);
-  const header = readHeader(reader);
-  return { header, data: reader.rest() };
-}
-
-/** A response packet under these keys; undefined if it is not one. */
-function readResponse(
-  packet: Uint8Array,
-  header: CommandHeader,
-  keys: OtaKeyPair,
-): ReceivedResponse | undefined {
-  try {
-    return decodeResponsePacket(packet, header, keys);
-  } catch (error) {
-    if (error instanceof DecodeError) return undefined;
-    throw error;
-  }
 }
 
 export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
@@ -145,8 +120,12 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?) ON CONFLICT (id) DO NOTHING`,
   );
   const find = database.prepare('SELECT * FROM ota_message WHERE id = ?');
+  database.exec(
+    `CREATE INDEX IF NOT EXISTS ota_urgent ON ota_message (${URGENCY}, due) WHERE state IN ('queued', 'sent')`,
+  );
   const due = database.prepare(
-    `SELECT * FROM ota_message WHERE state IN ('queued', 'sent') AND due <= ? ORDER BY due LIMIT ?`,
+    `SELECT * FROM ota_message WHERE state IN ('queued', 'sent') AND ${URGENCY} = ? AND due <= ?
+     ORDER BY due LIMIT ?`,
   );
   const nextDue = database.prepare(
     `SELECT min(due) AS due FROM ota_message WHERE state IN ('queued', 'sent')`,
@@ -175,6 +154,12 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
   const forgetParts = database.prepare('DELETE FROM ota_part WHERE id = ?');
   /** of what the service centre still holds: the pause before it was asked last */
   const asked = new Map<string, number>();
+  /**
+   * of messages that the service centre was too busy for, or did not answer: to be submitted again as they are, from
+   * that part on. A copy more is told by its counter.
+   */
+  const begun = new Map<string, { counter: number; part: number; doubts: number }>();
+  const pace = createPace(edge.clock, options.limits);
   let timer: Timer | undefined;
   let flying = 0;
   let closed = false;
@@ -183,6 +168,7 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
   const forget = (id: string): void => {
     forgetParts.run(id);
     asked.delete(id);
+    begun.delete(id);
   };
 
   const idOf = (change: string, command: string): string => `${change} ${command}`;
@@ -252,7 +238,8 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
       finish(row, { result: 'unproven' });
       return;
     }
-    if (row.state === 'sent') {
+    const before = begun.get(id);
+    if (row.state === 'sent' && !before) {
       // What the service centre holds is not sent a second time.
       const held = await underWay(id);
       // Proven or withdrawn meanwhile.
@@ -265,13 +252,17 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
         return;
       }
     }
-    if (Number(row.attempts) >= ATTEMPTS) {
+    if (!before && Number(row.attempts) >= ATTEMPTS) {
       finish(row, { result: 'unproven' });
       return;
     }
-    const counter = store.takeCounter(iccid, keySet);
-    forget(id);
-    sending.run(counter, counter, edge.clock.now() + PROOF_TIME, id);
+    let counter: number;
+    if (before) counter = before.counter;
+    else {
+      counter = store.takeCounter(iccid, keySet);
+      forget(id);
+      sending.run(counter, counter, edge.clock.now() + PROOF_TIME, id);
+    }
     const packet = keysFor(iccid, keySet, (keys, algorithm) =>
       encodeCommandPacket(
         {
@@ -282,7 +273,14 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
         keys,
       ),
     );
-    for (const part of encodePacketSms('command', packet, counter & 0xff)) {
+    const parts = encodePacketSms('command', packet, counter & 0xff);
+    for (let i = before?.part ?? 0; i < parts.length; i++) {
+      if (i > (before?.part ?? 0)) await pace.turn();
+      if (closed) return;
+      // Until it is answered nothing is known of it.
+      const doubts = before?.part === i ? before.doubts : 0;
+      if (doubts < DOUBTS) begun.set(id, { counter, part: i, doubts: doubts + 1 });
+      else begun.delete(id);
       const response = await esme.request({
         command: 'submit_sm',
         serviceType: '',
@@ -297,13 +295,25 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
         replaceIfPresent: 0,
         dataCoding: 0xf6,
         defaultMessageId: 0,
-        shortMessage: concat(encodeHeader(part.header), part.data),
-        tlvs: [],
+        shortMessage: concat(encodeHeader(parts[i]!.header), parts[i]!.data),
+        // By which the service centre tells a copy.
+        tlvs: [
+          { tag: TLV.user_message_reference, value: Uint8Array.of((counter >> 8) & 0xff, counter & 0xff) },
+        ],
       });
+      if (closed) return;
+      if (BUSY.includes(response.status)) {
+        pace.throttled();
+        if (isOpen(id)) begun.set(id, { counter, part: i, doubts });
+        else callBack(id);
+        later.run(edge.clock.now(), id);
+        return;
+      }
+      begun.delete(id);
       if (response.status !== COMMAND_STATUS.ESME_ROK || !('messageId' in response)) {
         throw new Error(`SMSC refused with status 0x${response.status.toString(16)}`);
       }
-      if (closed) return;
+      pace.accepted();
       submitted.run(String(response.messageId), id);
       // Withdrawn while it was on its way to the service centre.
       if (find.get(id)?.state === 'withdrawn') {
@@ -318,39 +328,31 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
     timer = undefined;
     if (closed || !esme.isBound) return;
     const now = edge.clock.now();
-    for (const row of due.all(now, WINDOW - flying)) {
-      flying++;
-      const again = (): void => {
-        if (!closed) later.run(edge.clock.now() + pauseAfter(Number(row.attempts) + 1), String(row.id));
-      };
-      // Out of the way of a second claim while it is under way.
-      later.run(now + PROOF_TIME, String(row.id));
-      void submit(row)
-        .catch(again)
-        .finally(() => {
-          flying--;
-          pump();
-        });
+    for (const urgency of URGENCIES) {
+      for (const row of due.all(urgency, now, Math.max(0, Math.min(pace.window - flying, pace.free()))))
+        begin(row);
     }
-    if (flying >= WINDOW) return;
+    if (flying >= pace.window) return;
     const next = nextDue.get()?.due;
-    if (next !== null && next !== undefined) timer = edge.clock.after(Math.max(1, Number(next) - now), pump);
+    if (next !== null && next !== undefined) {
+      timer = edge.clock.after(Math.max(Number(next) - now, pace.free() > 0 ? 1 : pace.wait()), pump);
+    }
   };
 
-  /** What a script's response says (TS 102 226 §5): all of it done, or the status that ended it. */
-  const resultOfScript = (script: Uint8Array, data: Uint8Array): OtaResult => {
-    if (script[0] !== 0xaa && script[0] !== 0xae) {
-      const { sw, data: answer } = decodeCompactResponse(data);
-      return sw === 0x9000 ? { result: 'done', data: answer } : { result: 'refused', sw };
-    }
-    let content = new Uint8Array();
-    for (const answer of decodeExpandedResponse(data).answers) {
-      if (answer.type === 'badFormat') return { result: 'refused', sw: 0x6f00 | answer.reason };
-      if (answer.type !== 'apdu') continue;
-      if (answer.sw !== 0x9000) return { result: 'refused', sw: answer.sw };
-      if (answer.data.length > 0) content = new Uint8Array(answer.data);
-    }
-    return { result: 'done', data: content };
+  const begin = (row: Record<string, unknown>): void => {
+    flying++;
+    pace.take();
+    const id = String(row.id);
+    // Out of the way of a second claim while it is under way.
+    later.run(edge.clock.now() + PROOF_TIME, id);
+    void submit(row)
+      .catch(() => {
+        if (!closed) later.run(edge.clock.now() + pauseAfter(Number(row.attempts) + 1), id);
+      })
+      .finally(() => {
+        flying--;
+        pump();
+      });
   };
 
   /** A response packet of the card, by deliver report, or by a message of its own where it is long. */
@@ -462,6 +464,7 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
     close() {
       closed = true;
       timer?.cancel();
+      pace.close();
       esme.close();
     },
   };

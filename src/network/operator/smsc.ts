@@ -2,6 +2,7 @@
  * The short message service centre: SMPP towards ESMEs, S6c and SGd towards the network (TS 29.338). It
  * stores and forwards: what an absent device could not take waits for its alert, or for the next try.
  */
+import { createHash } from 'node:crypto';
 import type { Edge, Endpoint, Timer } from '../../edge/index.ts';
 import { DecodeError, concat } from '../../standards/bytes/index.ts';
 import {
@@ -46,10 +47,10 @@ import {
 } from '../../standards/smpp/index.ts';
 import { createDiameterNode, type DiameterNode } from '../wire/diameter.ts';
 import { refusal, serveSmpp, type SmppRequest, type SmppSession } from '../wire/smpp.ts';
+import { createPace } from './pace.ts';
+import { receiptDate, validityOf } from './smpp-time.ts';
 import type { OperatorStore } from './store.ts';
 
-/** How long a message is kept if its sender does not say, in milliseconds. */
-const VALIDITY = 3 * 86_400_000;
 /** Pauses between tries at a device that is not there and does not alert, in milliseconds. */
 const RETRY = [30_000, 120_000, 600_000, 3_600_000, 4 * 3_600_000];
 /** How long the network may take over a delivery, in milliseconds: longer than the MME's own timers. */
@@ -63,6 +64,10 @@ export interface EsmeAccount {
   password: string;
   /** numbers whose messages from devices go to it */
   addresses: readonly string[];
+  /** messages a second; more are answered with ESME_RTHROTTLED; no limit if not given */
+  ratePerSecond?: number;
+  /** messages of it that may wait for their devices; more are answered with ESME_RMSGQFUL; no limit if not given */
+  queue?: number;
 }
 
 export interface SmscOptions {
@@ -89,31 +94,6 @@ export interface Smsc {
   close(): Promise<void>;
 }
 
-function receiptDate(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().replace(/\D/g, '').slice(2, 12);
-}
-
-/** Milliseconds of an SMPP time, relative (…R) or absolute (…+/-), from `now`. */
-function validityOf(text: string, now: number): number {
-  const match = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d)(\d\d)([R+-])$/.exec(text);
-  if (!match) return now + VALIDITY;
-  const [year, month, day, hour, minute, second, , quarters] = match.slice(1).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  if (match[9] === 'R') {
-    return now + ((((year * 365 + month * 30 + day) * 24 + hour) * 60 + minute) * 60 + second) * 1000;
-  }
-  const offset = quarters * 15 * 60_000 * (match[9] === '+' ? 1 : -1);
-  return Date.UTC(2000 + year, month - 1, day, hour, minute, second) - offset;
-}
-
 export async function createSmsc(options: SmscOptions): Promise<Smsc> {
   const { edge, store } = options;
   const { database } = store;
@@ -130,6 +110,29 @@ export async function createSmsc(options: SmscOptions): Promise<Smsc> {
   const settle = database.prepare('UPDATE sms SET state = ?, error = ? WHERE id = ? AND state = 1');
   const find = database.prepare('SELECT * FROM sms WHERE id = ?');
   const alerted = database.prepare('UPDATE sms SET due = ? WHERE destination = ? AND state = 1');
+  database.exec(`
+    CREATE INDEX IF NOT EXISTS sms_esme ON sms (esme) WHERE state = 1;
+    CREATE TABLE IF NOT EXISTS sms_reference (
+      esme TEXT NOT NULL, source TEXT NOT NULL, destination TEXT NOT NULL, reference BLOB NOT NULL, digest BLOB NOT NULL,
+      sms INTEGER NOT NULL, PRIMARY KEY (esme, source, destination, reference, digest)
+    ) STRICT, WITHOUT ROWID`);
+  const queued = database.prepare(
+    'SELECT count(*) AS n FROM (SELECT 1 FROM sms WHERE esme = ? AND state = 1 LIMIT ?)',
+  );
+  const knownAs = database.prepare(
+    `SELECT sms FROM sms_reference
+     WHERE esme = ? AND source = ? AND destination = ? AND reference = ? AND digest = ?`,
+  );
+  const refer = database.prepare('INSERT OR REPLACE INTO sms_reference VALUES (?, ?, ?, ?, ?, ?)');
+  /** of ESMEs with an agreed rate: a second's worth may come at once, as networks do not keep a pace */
+  const paces = new Map(
+    options.accounts.flatMap(({ systemId, ratePerSecond }) =>
+      ratePerSecond === undefined
+        ? []
+        : [[systemId, createPace(edge.clock, { ratePerSecond }, Math.max(1, ratePerSecond))] as const],
+    ),
+  );
+  const queues = new Map(options.accounts.map(({ systemId, queue }) => [systemId, queue]));
   const bound = new Map<string, Set<SmppSession>>();
   /** messages under way, and their destinations: one at a time to each device, in order */
   const flying = new Set<string>();
@@ -354,6 +357,30 @@ export async function createSmsc(options: SmscOptions): Promise<Smsc> {
     if (!/^[0-9]{3,20}$/.test(pdu.destination.address)) return refusal(pdu, COMMAND_STATUS.ESME_RINVDSTADR);
     if (!/^[0-9]{1,20}$/.test(pdu.source.address)) return refusal(pdu, COMMAND_STATUS.ESME_RINVSRCADR);
     if (text.length > 140) return refusal(pdu, COMMAND_STATUS.ESME_RINVMSGLEN);
+    const accepted = (id: string): ReturnType<typeof refusal> => ({
+      command: 'submit_sm_resp',
+      sequence: pdu.sequence,
+      status: 0,
+      messageId: id,
+    });
+    // An ESME that did not hear our answer asks again: the same reference and the same text are the same message.
+    const reference = tlvOf(pdu.tlvs, TLV.user_message_reference);
+    const same = reference && [
+      systemId,
+      pdu.source.address,
+      pdu.destination.address,
+      reference,
+      createHash('sha256').update(text).digest(),
+    ];
+    const known = same && knownAs.get(...same)?.sms;
+    if (known !== undefined) return accepted(String(known));
+    const pace = paces.get(systemId);
+    if (pace?.free() === 0) return refusal(pdu, COMMAND_STATUS.ESME_RTHROTTLED);
+    const queue = queues.get(systemId);
+    if (queue !== undefined && Number(queued.get(systemId, queue)!.n) >= queue) {
+      return refusal(pdu, COMMAND_STATUS.ESME_RMSGQFUL);
+    }
+    pace?.take();
     const { lastInsertRowid } = insert.run(
       systemId,
       pdu.source.address,
@@ -367,13 +394,9 @@ export async function createSmsc(options: SmscOptions): Promise<Smsc> {
       now,
       validityOf(pdu.validityPeriod, now),
     );
+    if (same) refer.run(...same, lastInsertRowid);
     queueMicrotask(pump);
-    return {
-      command: 'submit_sm_resp',
-      sequence: pdu.sequence,
-      status: 0,
-      messageId: String(lastInsertRowid),
-    };
+    return accepted(String(lastInsertRowid));
   };
 
   const smpp = await serveSmpp({
