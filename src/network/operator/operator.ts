@@ -20,6 +20,7 @@ import { createHss, type Hss } from './hss.ts';
 import { createKeyTransferPart } from './key-transfer.ts';
 import { createKeyListPart } from './key-list.ts';
 import { createOtaGateway, type OtaGateway } from './ota.ts';
+import type { SmscLimits } from './pace.ts';
 import { epcRealm, type OperatorProfile } from './profile.ts';
 import { createScef } from './scef.ts';
 import { createSmsc, type EsmeAccount } from './smsc.ts';
@@ -67,6 +68,8 @@ export interface OperatorOptions {
   subscribers?: SubscriberKeeper;
   /** password of the OTA gateway at its SMSC, at most 8 characters */
   otaPassword: string;
+  /** what was agreed with that SMSC for the OTA gateway: window and rate */
+  otaLimits?: SmscLimits;
   /** milliseconds of silence after which a Diameter watchdog goes out; 30000 if not given */
   watchdogMs?: number;
   /** milliseconds that a reader of what happens here is kept waiting; 600000 if not given */
@@ -204,6 +207,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     smsc: smsc.endpoint,
     systemId: OTA_SYSTEM_ID,
     password: options.otaPassword,
+    ...(options.otaLimits && { limits: options.otaLimits }),
     address: profile.otaAddress,
     proved: (proven, result) => {
       const { change, command } = proven;
