@@ -7,7 +7,7 @@ import type { EscrowedPair } from '../network/escrow/escrow.ts';
 import type { SubscriberKey } from '../standards/aka/index.ts';
 import { concat, toHex } from '../standards/bytes/index.ts';
 import { publicKeyOf } from '../standards/globalplatform/index.ts';
-import { FALLBACK_TAR, KEY_LIST_TAR } from '../standards/ota/index.ts';
+import { FALLBACK_TAR, KEY_LIST_TAR, TAR } from '../standards/ota/index.ts';
 import { luhnDigit } from '../standards/uicc/index.ts';
 import { seededRandom } from './random.ts';
 
@@ -63,10 +63,10 @@ export interface MadeFleet {
 }
 
 const APPLETS: Record<CardClass, readonly Uint8Array[]> = {
-  keyList: [KEY_LIST_TAR],
-  fallback: [FALLBACK_TAR],
-  hardened: [FALLBACK_TAR],
-  plain: [],
+  keyList: [TAR.rfmIsim, KEY_LIST_TAR],
+  fallback: [TAR.rfmIsim, FALLBACK_TAR],
+  hardened: [TAR.rfmIsim, FALLBACK_TAR],
+  plain: [TAR.rfmIsim],
 };
 
 /** How many devices each alternative has: even shares, what is left over to the first. */

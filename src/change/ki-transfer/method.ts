@@ -25,7 +25,7 @@ import {
   sidesOf,
   text,
 } from '../batch.ts';
-import type { Change, ChangeMethod, Outcome, Step, StepPolicy } from '../change.ts';
+import type { Change, ChangeMethod, Json, Outcome, Step, StepPolicy } from '../change.ts';
 import type { Parties } from '../parties.ts';
 import { MAY_SWITCH, createTrialSteps, undoAtB } from '../trial.ts';
 
@@ -59,6 +59,12 @@ const takeOverIs = ({ facts, to }: Change, ...ends: unknown[]): boolean =>
   );
 /** A change that must wait for its wave looks again so often. */
 const WAVE_PAUSE = MINUTE;
+
+/** Of a plain card's files: while the ISIM's are not written, what came of those. */
+function writingProof(change: Change): Json | undefined {
+  const isim = proofOf(change, 'write-isim', change.from);
+  return isim === undefined || isim === 'done' ? proofOf(change, 'write', change.from) : isim;
+}
 
 export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod {
   const { clock, parties } = options;
@@ -244,9 +250,9 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
     forSome(
       changes,
       (change) => {
-        const { facts, data, since, to: target, from: source } = change;
+        const { facts, data, since, to: target } = change;
         if (at(facts, `registered ${target}`) > 0) return NEXT;
-        const proof = proofOf(change, 'write', source);
+        const proof = writingProof(change);
         if (proof === 'refused') return { go: 'back', why: 'the card refused what was written' };
         const next = at(data, 'writtenAt') + ASK_AGAIN;
         if (data.writtenAt === undefined || (proof === 'unproven' && clock.now() >= next)) return undefined;

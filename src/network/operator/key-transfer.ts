@@ -5,15 +5,16 @@
 import { z } from 'zod';
 import type { JWK } from 'jose';
 import { SQN_DEFAULT } from '../../standards/aka/index.ts';
-import { toHex } from '../../standards/bytes/index.ts';
+import { FieldError, toHex } from '../../standards/bytes/index.ts';
 import { FALLBACK_TAR, TAR } from '../../standards/ota/index.ts';
 import { Problem, post, type Route } from '../wire/http.ts';
 import { readStatement, type Order, type Reservation } from '../wire/statements.ts';
 import { refuse, type ChangeContext } from './changes.ts';
 import { cardProfileSchema, jwsSchema, type CardProfile, type Refused } from './client.ts';
+import { createFileSets } from './file-sets.ts';
 import type { OtaResult } from './ota.ts';
 import { KEY_SET, PENDING, type TakeOverPart } from './take-over.ts';
-import { iccidRead, readIccidScript, subscriptionScript } from './remote-files.ts';
+import { iccidRead, readIccidScript } from './remote-files.ts';
 import type { Subscriber } from './store.ts';
 
 /** A may authenticate the device this often between the transfer and the switch. */
@@ -36,6 +37,7 @@ export function createKeyTransferPart(
   const { edge, profile, store, vault, signer, ring, ota } = context;
   const { name } = profile;
   const { database } = store;
+  const files = createFileSets(store, ota);
   const putTransfer = database.prepare(
     'INSERT INTO key_transfer (change, iccid, operator, at) VALUES (?, ?, ?, ?) ON CONFLICT (change) DO NOTHING',
   );
@@ -235,19 +237,18 @@ export function createKeyTransferPart(
 
   const sendFiles = (
     ordered: Order,
-    command: string,
-    { iccid, imsi }: Subscriber,
-    becomes: Reservation,
+    command: 'write' | 'restore',
+    subscriber: Subscriber,
+    { imsi, settings }: Reservation,
     apnBefore?: string,
   ): void => {
-    let script: Uint8Array;
+    const keySet = keySetOf(subscriber.iccid);
     try {
-      script = subscriptionScript(becomes.imsi, becomes.settings, apnBefore);
+      files.send({ change: ordered.change, command, subscriber, keySet, imsi, settings, apnBefore });
     } catch (error) {
-      throw refuse(400, 'bad-settings', (error as Error).message);
+      if (!(error instanceof FieldError)) throw error;
+      throw refuse(400, 'bad-settings', error.message);
     }
-    const keySet = keySetOf(iccid);
-    ota.send({ change: ordered.change, command, iccid, imsi, keySet, tar: TAR.rfmUsim, script });
   };
 
   const write = async (request: { order: string; reservation: string }): Promise<{ ok: true }> => {
@@ -277,7 +278,8 @@ export function createKeyTransferPart(
     if (back.iss !== ordered.from || back.change !== ordered.change || back.iccid !== ordered.iccid) {
       throw refuse(403, 'bad-reservation', `the way back is not ${ordered.from}'s for this order`);
     }
-    ota.withdraw(ordered.change, isA ? 'write' : 'takeover');
+    if (isA) files.withdraw(ordered.change, 'write');
+    else ota.withdraw(ordered.change, 'takeover');
     if (subscriber.state === 'ready') sendFiles(ordered, 'restore', subscriber, back);
     return { ok: true };
   };
@@ -359,6 +361,7 @@ export function createKeyTransferPart(
       if (command === 'reach' && result.result === 'done' && subscriber) {
         return iccidRead(result.data) === subscriber.iccid ? 'done' : 'foreign-card';
       }
+      files.proved(change, command, result);
       const taken = subscriber && takingOver.proved(change, command, subscriber, result);
       if (taken !== undefined) return taken;
       return result.result;

@@ -1,4 +1,4 @@
-/** Remote file management (TS 102 226 §7): the files that say whose card it is, written as one script. */
+/** Remote file management (TS 102 226 §7): the files that say whose card it is, a script for each application. */
 import { fromHex } from '../../standards/bytes/index.ts';
 import {
   encodeCompactCommands,
@@ -84,6 +84,24 @@ export function subscriptionScript(imsi: string, settings: Settings, apnBefore?:
     ...update(uicc.EF_IMSI, imsi),
     { type: 'immediateAction', value: RESET },
   ]);
+}
+
+/**
+ * A script in compact format for the ISIM's remote file management: who the subscriber is in IMS, derived from its
+ * IMSI, each file whole; and no P-CSCF, which was the old network's.
+ * @param imsi 6–15 digits
+ * @throws FieldError
+ */
+export function isimScript(imsi: string, mncLength: 2 | 3): Uint8Array {
+  const { impi, impu, domain } = uicc.imsIdentityOf(imsi, mncLength);
+  return encodeCompactCommands(
+    [
+      ...update(uicc.EF_PCSCF, undefined),
+      ...update(uicc.EF_DOMAIN, domain),
+      ...update(uicc.EF_IMPU, impu),
+      ...update(uicc.EF_IMPI, impi),
+    ].flatMap((command) => (command.type === 'apdu' ? [command.apdu] : [])),
+  );
 }
 
 /** A script in compact format for the shared file system's remote file management: reads EF.ICCID. */

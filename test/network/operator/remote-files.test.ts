@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import {
   iccidRead,
+  isimScript,
   readIccidScript,
   subscriptionScript,
 } from '../../../src/network/operator/remote-files.ts';
@@ -11,12 +12,13 @@ import type { Settings } from '../../../src/network/operator/client.ts';
 import { FILES, pathOf, placeOf } from '../../../src/device/uicc/layout.ts';
 import { TRANSIENT_FILES, issuedContents } from '../../../src/device/uicc/state.ts';
 import { createCard, createCardFile, memoryStore, type CardFile } from '../../../src/device/uicc/index.ts';
-import { FieldError, toHex } from '../../../src/standards/bytes/index.ts';
+import { FieldError, concat, fromHex, toHex } from '../../../src/standards/bytes/index.ts';
 import {
   TAR,
   decodeCompactResponse,
   decodeExpandedCommands,
   decodeExpandedResponse,
+  encodeCompactCommands,
   encodePacketSms,
 } from '../../../src/standards/ota/index.ts';
 import * as uicc from '../../../src/standards/uicc/index.ts';
@@ -101,6 +103,7 @@ test('afterwards every file is as on a card issued for B', () => {
         assert.ok(reset);
         const { contents } = terminal.card.state;
         issuedFor(file, imsi, to).forEach((expected, place) => {
+          if (FILES[place]!.parent === 'isim') return;
           const length = IDENTIFIER_ONLY.includes(place) ? 1 : expected.length;
           const { name } = FILES[place]!;
           assert.equal(
@@ -115,6 +118,34 @@ test('afterwards every file is as on a card issued for B', () => {
     ),
     { numRuns: 40, seed: 5 },
   );
+});
+
+test('the ISIM’s script writes its four files whole, whatever was in them, in two short messages', () => {
+  for (const before of [
+    '00'.repeat(60),
+    uicc.EF_IMPI.encode('a.longer.identity.of.a.s.own@ims.example.org'),
+  ]) {
+    const { terminal, gateway, file } = plain(TAR.rfmIsim);
+    const command = encodeCompactCommands([
+      concat(fromHex('00d682003c'), typeof before === 'string' ? fromHex(before) : before),
+      fromHex('00a4000c026f09'),
+      concat(fromHex('00dc010430'), uicc.EF_PCSCF.encode({ type: 'fqdn', name: 'pcscf.a.example' })),
+    ]);
+    assert.equal(decodeCompactResponse(gateway.send(terminal, command)!.data).sw, 0x9000);
+    const script = isimScript('001025000000001', 2);
+    // As many bytes as two messages have room for: docs/alternatives/3a.md counts on it.
+    assert.equal(script.length, 239);
+    assert.equal(gateway.messages(script).length, 2);
+    const { executed, sw } = decodeCompactResponse(gateway.send(terminal, script)!.data);
+    assert.deepEqual([executed, sw], [5, 0x9000]);
+    const issued = issuedContents(file.iccid, { imsi: '001025000000001', mncLength: 2 });
+    const { contents } = terminal.card.state;
+    for (const each of [uicc.EF_IMPI, uicc.EF_IMPU, uicc.EF_DOMAIN, uicc.EF_PCSCF]) {
+      assert.equal(toHex(contents[placeOf(each)]!), toHex(issued[placeOf(each)]!), each.name);
+    }
+    assert.equal(uicc.EF_IMSI.decode(contents[placeOf(uicc.EF_IMSI)]!), OLD.imsi, 'the USIM is still A’s');
+  }
+  assert.throws(() => isimScript('12345', 2), FieldError);
 });
 
 test('EF.IMSI is written last: a card whose script is cut short is still A’s', () => {
