@@ -9,24 +9,28 @@ import { openChangeStore } from '../change/store.ts';
 import type { Clock } from '../edge/index.ts';
 import { toHex } from '../standards/bytes/index.ts';
 import type { Faults } from './faults.ts';
-import type { CardClass, LabAlgorithm, LabAlternative } from './fleet.ts';
+import type { CardClass, LabAlgorithm, LabAlternative, LabVariant } from './fleet.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom } from './random.ts';
-import { noStore, type LabStore } from './store.ts';
+import { isDiskFull, noStore, type LabStore } from './store.ts';
 import { judge, type Tally } from './verdict.ts';
-import { HEARTBEAT, createWorld, noTraffic, type Traffic, type World } from './world.ts';
+import { HEARTBEAT, createWorld, noTraffic, type LabKeeper, type Traffic, type World } from './world.ts';
 
 export interface LabOptions {
   alternatives: readonly LabAlternative[];
   /** of the cards without a key list; milenage if not given */
   algorithm?: LabAlgorithm;
   devices: number;
+  /** of 3b: its variants that are run; none if not given */
+  variants?: readonly LabVariant[];
   seed: number;
   faults: Faults;
   /** file to write the capture to */
   pcap?: string;
   /** where the world outlives this process; nowhere if not given */
   store?: LabStore;
+  /** another HSS keeps an operator's subscribers */
+  keeper?: LabKeeper;
   /** called when every change has ended, before the devices are asked whether they are heard */
   beforeVerdict?: (world: World) => void;
   tell: (line: LabLine) => void;
@@ -118,6 +122,8 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
   const kept = options.store ?? noStore();
   const reasons = new Map<string, string>();
   const errors: unknown[] = [];
+  /** nothing that happens from now on could be kept */
+  let full = false;
   const world = await createWorld({
     devices,
     alternatives,
@@ -126,7 +132,12 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
     faults: options.faults,
     store: kept,
     ...(options.pcap === undefined ? {} : { pcap: options.pcap }),
-    onError: (error) => errors.push(error),
+    ...(options.keeper && { keeper: options.keeper }),
+    escrowApart: options.variants?.includes('escrow') ?? false,
+    onError(error) {
+      errors.push(error);
+      if (isDiskFull(error)) full = true;
+    },
   });
   closing.push(() => world.close());
   const { clock, owner } = world;
@@ -245,8 +256,9 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
       kept.put('sums', sumsNow());
       saved = performance.now();
     }
-    return ended >= devices;
+    return full || ended >= devices;
   });
+  if (full) throw errors.find(isDiskFull);
   world.setFaults(false);
   if (world.wrong.size > 0) {
     stage(`went wrong: ${[...world.wrong].map(([fault, times]) => `${fault} ${times}×`).join(', ')}`);

@@ -5,7 +5,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { ModemEvent } from '../device/modem/index.ts';
 import type { Parties } from '../change/parties.ts';
-import type { Edge, Endpoint } from '../edge/index.ts';
+import type { Clock, Edge, Endpoint } from '../edge/index.ts';
 import { createEscrowClient } from '../network/escrow/client.ts';
 import { createEscrow } from '../network/escrow/escrow.ts';
 import { createManufacturerClient } from '../network/manufacturer/client.ts';
@@ -13,9 +13,11 @@ import { createManufacturer } from '../network/manufacturer/manufacturer.ts';
 import { createOperatorClient, type OperatorClient } from '../network/operator/client.ts';
 import { createOperator, type Operator } from '../network/operator/operator.ts';
 import { epcRealm } from '../network/operator/profile.ts';
+import type { SubscriberKeeper } from '../network/operator/subscribers/keeper.ts';
 import { createOwnerClient, type OwnerClient } from '../network/owner/client.ts';
 import { createOwner } from '../network/owner/owner.ts';
 import { createSoftwareVault } from '../network/vault/software.ts';
+import type { KeyVault } from '../network/vault/vault.ts';
 import { createVisited, type Disturb, type Visited } from '../network/visited/index.ts';
 import { createSigner } from '../network/wire/statements.ts';
 import { fromHex, toHex } from '../standards/bytes/index.ts';
@@ -63,6 +65,9 @@ const deviceAddress = (n: number): string => `10.${128 + (n >> 16)}.${(n >> 8) &
 
 const VISITED_PLMN = '00103';
 
+/** Another HSS for an operator of the lab; its own if undefined. Time stands still while it is asked. */
+export type LabKeeper = (operator: 'A' | 'B', vault: KeyVault) => SubscriberKeeper | undefined;
+
 export interface WorldOptions {
   devices: number;
   alternatives: readonly LabAlternative[];
@@ -74,6 +79,8 @@ export interface WorldOptions {
   store: LabStore;
   /** milliseconds after which links and readers with nothing to do are seen to; 15 and 10 minutes if not given */
   patienceMs?: number;
+  /** another HSS keeps the subscribers of that operator, and is a real one */
+  keeper?: LabKeeper;
   /** something happened to a device */
   observe?: (device: string, event: ModemEvent) => void;
   onError: (error: unknown) => void;
@@ -119,6 +126,15 @@ export interface World {
   /** Lets time pass until `done`. @returns false if nothing could happen any more */
   run(done: () => boolean): Promise<boolean>;
   close(): Promise<void>;
+}
+
+/** Time stands still while a real HSS is asked. */
+function seenBy(clock: Clock, { feeder, vectors, ...rest }: SubscriberKeeper): SubscriberKeeper {
+  return {
+    ...rest,
+    feeder: { ...feeder, feed: (entries) => clock.hold(feeder.feed(entries)) },
+    ...(vectors && { vectors: { take: (request) => clock.hold(vectors.take(request)) } }),
+  };
 }
 
 /** Makes the world, or nothing: what was begun is ended if the rest cannot be. */
@@ -281,8 +297,10 @@ async function makeWorld(
     const escrowClient = createEscrowClient(edges[name], escrow.endpoint);
     const ownerClient = createOwnerClient(edges[name], owner.endpoint);
     const manufacturerClient = createManufacturerClient(edges[name], manufacturer.endpoint);
+    const keeper = options.keeper?.(name, vaults[name]);
     operators[name] = await createOperator({
       edge: edges[name],
+      ...(keeper && { subscribers: seenBy(clock, keeper) }),
       ...(name === 'B' ? { hssEdge: { ...edges.B, sockets: hssSockets } } : {}),
       profile: PROFILES[name],
       database: store.file(`operator-${name}`),

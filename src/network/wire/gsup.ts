@@ -39,6 +39,8 @@ const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 30_000;
 /** Bytes that a peer may leave unread in our buffers before it is given up. */
 const MOST_UNSENT = 16 << 20;
+/** Messages that may come before their sender has said who it is: Osmocom's clients do not wait to be asked. */
+const MOST_EARLY = 1_000;
 
 /** Why a request has no answer. */
 export class GsupFailure extends Error {
@@ -80,7 +82,7 @@ interface SessionEvents {
   /** CCM beside pings */
   ccm(message: Ccm): void;
   closed(): void;
-  /** whether messages of GSUP may come already */
+  /** whether the sender has said who it is; what comes before is taken after */
   known(): boolean;
 }
 
@@ -92,6 +94,7 @@ function openSession(edge: Edge, socket: Socket, pingMs: number, events: Session
   let corked = false;
   let heard = true;
   let ping: Timer | undefined;
+  const early: Uint8Array[] = [];
 
   const write = (protocol: number, payload: Uint8Array, extension?: number): void => {
     if (!open) return;
@@ -181,13 +184,18 @@ function openSession(edge: Edge, socket: Socket, pingMs: number, events: Session
       const message = decodeCcm(frame.payload);
       if (message.type === 'ping') ccm({ type: 'pong' });
       else if (message.type !== 'pong') events.ccm(message);
+      if (early.length > 0 && events.known()) for (const payload of early.splice(0)) takeGsup(payload);
       return;
     }
     // Other users of the multiplex are no concern of ours.
     if (frame.protocol !== IPA_PROTOCOL.osmo || frame.extension !== IPA_EXTENSION.gsup) return;
-    if (!events.known()) throw new GsupFailure('lost', 'a message before its sender said who it is');
+    if (events.known()) takeGsup(frame.payload);
+    else if (early.push(frame.payload.slice()) > MOST_EARLY) shut();
+  };
+
+  const takeGsup = (payload: Uint8Array): void => {
     try {
-      receive(decodeGsup(frame.payload));
+      receive(decodeGsup(payload));
     } catch (error) {
       if (!(error instanceof UnknownGsupMessage)) throw error;
       const refusal = error.refusal();
@@ -306,7 +314,7 @@ export function connectGsup(options: GsupClientOptions): GsupClient {
     const link = openSession(edge, socket, options.pingMs ?? PING_MS, {
       handle: options.handle ?? ((request) => gsupErrorOf(request, GMM_CAUSE.messageTypeNonExistent)),
       report: () => undefined,
-      known: () => isUp,
+      known: () => true,
       ccm(message) {
         if (message.type === 'idAck') {
           link.ccm({ type: 'idAck' });

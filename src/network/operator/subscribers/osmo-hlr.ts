@@ -63,8 +63,9 @@ export function createGsupVectors(client: GsupClient, answerMs = 5_000): VectorS
         return { refused: 'unavailable' };
       }
       if (answer.type === 'sendAuthInfoError') {
-        if (answer.cause === GMM_CAUSE.imsiUnknown) return { refused: 'unknown' };
-        return { refused: resync ? 'resync' : 'unavailable' };
+        // An AUTS that is not the card's has the same cause there as an IMSI that nobody knows.
+        if (resync) return { refused: 'resync' };
+        return { refused: answer.cause === GMM_CAUSE.imsiUnknown ? 'unknown' : 'unavailable' };
       }
       if (answer.type !== 'sendAuthInfoResult') return { refused: 'unavailable' };
       const vectors: Quintet[] = [];
