@@ -3,8 +3,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { Command } from 'commander';
 import { FieldError } from '../standards/bytes/index.ts';
 import { FAULT_NAMES, parseFaults } from '../lab/faults.ts';
-import { LAB_ALTERNATIVES, type LabAlternative } from '../lab/fleet.ts';
+import { LAB_ALTERNATIVES, LAB_VARIANTS, type LabAlternative, type LabVariant } from '../lab/fleet.ts';
 import type { LabLine, LabRun } from '../lab/lab.ts';
+import type { LabStore } from '../lab/store.ts';
 
 const MOST_DEVICES = 10_000;
 
@@ -80,8 +81,20 @@ function alternativesOf(text: string): LabAlternative[] {
   return given;
 }
 
+function variantsOf(text: string | undefined): LabVariant[] {
+  if (text === undefined) return [];
+  const known = (name: string): name is LabVariant => LAB_VARIANTS.some((each) => each === name);
+  const names = list(text);
+  const given = names.filter(known);
+  if (given.length !== names.length) {
+    throw new FieldError('--variant', JSON.stringify(text), `of ${LAB_VARIANTS.join(', ')}`);
+  }
+  return given;
+}
+
 interface LabFlags {
   alternative: string;
+  variant?: string;
   devices: string;
   seed: string;
   fault?: string;
@@ -99,6 +112,7 @@ export function labCommand(): Command {
       `which alternatives of TR 33.812: ${LAB_ALTERNATIVES.join(', ')} or all`,
       'all',
     )
+    .option('--variant <names>', `variants of 3b: ${LAB_VARIANTS.join(', ')}`)
     .option('--devices <n>', 'how many devices', '20')
     .option('--fault <names>', `what goes wrong: ${FAULT_NAMES.join(', ')}`)
     .option('--seed <n>', 'what decides keys and chance', '1')
@@ -108,6 +122,7 @@ export function labCommand(): Command {
     .option('--json', 'one JSON document on standard output, all else on standard error')
     .action(async (flags: LabFlags) => {
       const alternatives = alternativesOf(flags.alternative);
+      const variants = variantsOf(flags.variant);
       const devices = whole('--devices', flags.devices, 1, MOST_DEVICES);
       const seed = whole('--seed', flags.seed, 0, 2 ** 31);
       const faults = parseFaults(flags.fault === undefined ? [] : list(flags.fault));
@@ -127,10 +142,26 @@ export function labCommand(): Command {
       }
       // Loaded when asked for: the other commands start without a whole world.
       const { runLab } = await import('../lab/lab.ts');
-      const { openLabStore } = await import('../lab/store.ts');
-      const store = flags.store === undefined ? undefined : openLabStore(flags.store, flags.resume === true);
+      const { diskFull, isDiskFull, openLabStore } = await import('../lab/store.ts');
+      /** Wherever it is met: what is on the disk is whole, and goes on when there is room. */
+      const stop = (error: unknown): never => {
+        throw flags.store !== undefined && isDiskFull(error) ? diskFull(flags.store) : error;
+      };
+      process.once('uncaughtException', (error) => {
+        const full = flags.store !== undefined && isDiskFull(error);
+        console.error(full ? `rehome: ${diskFull(flags.store!).message}` : error);
+        process.exit(1);
+      });
+      const opened = (): LabStore | undefined =>
+        flags.store === undefined ? undefined : openLabStore(flags.store, flags.resume === true);
+      let store: LabStore | undefined;
+      try {
+        store = opened();
+      } catch (error) {
+        stop(error);
+      }
       if (store) {
-        const asked = { alternatives, devices, seed, faults };
+        const asked = { alternatives, variants, devices, seed, faults };
         const made = store.get<typeof asked>('options');
         if (made !== undefined && !isDeepStrictEqual(made, asked)) {
           throw new FieldError(
@@ -143,13 +174,14 @@ export function labCommand(): Command {
       }
       const run = await runLab({
         alternatives,
+        variants,
         devices,
         seed,
         faults,
         ...(flags.pcap === undefined ? {} : { pcap: flags.pcap }),
         ...(store === undefined ? {} : { store }),
         tell,
-      });
+      }).catch(stop);
       store?.close();
       const { result, complete } = run;
       if (flags.json) {

@@ -15,6 +15,10 @@ import { seededRandom } from './random.ts';
 export const LAB_ALTERNATIVES = ['2', '3a', '3b'] as const;
 export type LabAlternative = (typeof LAB_ALTERNATIVES)[number];
 
+/** Variants of 3b: `escrow`, who keeps the lists is not the manufacturer. */
+export const LAB_VARIANTS = ['escrow'] as const;
+export type LabVariant = (typeof LAB_VARIANTS)[number];
+
 /**
  * What a card can do: 3b's list; 3a's fall-back application, and besides it a certified key agreement key; or nothing
  * but remote file management.

@@ -74,6 +74,8 @@ export interface WorldOptions {
   /** of the cards without a key list; milenage if not given */
   algorithm?: LabAlgorithm;
   seed: number;
+  /** the escrow of key lists is another party than the manufacturer, who hands the pairs over and forgets them */
+  escrowApart?: boolean;
   faults: Faults;
   pcap?: string;
   store: LabStore;
@@ -243,20 +245,33 @@ async function makeWorld(
       name,
       store.secret(`${name}.signing`, () => pem('ed25519')),
     );
-  const signers = { owner: await signer('owner'), A: await signer('A'), B: await signer('B') };
+  const signers = {
+    owner: await signer('owner'),
+    A: await signer('A'),
+    B: await signer('B'),
+    manufacturer: await signer('manufacturer'),
+  };
   const ring = {
     owner: { role: 'owner' as const, key: signers.owner.publicKey },
     A: { role: 'operator' as const, key: signers.A.publicKey },
     B: { role: 'operator' as const, key: signers.B.publicKey },
+    manufacturer: { role: 'manufacturer' as const, key: signers.manufacturer.publicKey },
   };
-  const vaults = { A: await vault('A'), B: await vault('B'), escrow: await vault('escrow') };
+  const vaults = {
+    A: await vault('A'),
+    B: await vault('B'),
+    escrow: await vault('escrow'),
+    manufacturer: await vault('manufacturer'),
+  };
 
   const manufacturer = await createManufacturer({
     edge: edges.manufacturer,
     name: 'manufacturer',
     api: ANY,
     database: store.file('manufacturer'),
-    signingKey: store.secret('manufacturer.signing', () => pem('p256')),
+    certifyingKey: store.secret('manufacturer.certifying', () => pem('p256')),
+    vault: vaults.manufacturer,
+    signer: signers.manufacturer,
     onError: options.onError,
   });
   closing.push(() => manufacturer.close());
@@ -289,7 +304,13 @@ async function makeWorld(
     onError: options.onError,
   });
   closing.push(() => escrow.close());
-  if (!store.resumed) escrow.deposit(fleet.pairs);
+  if (!store.resumed && !options.escrowApart) escrow.deposit(fleet.pairs);
+  if (!store.resumed && options.escrowApart) {
+    manufacturer.produce(fleet.pairs);
+    const client = createEscrowClient(edges.manufacturer, escrow.endpoint);
+    await manufacturer.handOver({ name: 'escrow', client, vault: vaults.escrow.publicKey });
+    client.close();
+  }
 
   const operators = {} as Record<'A' | 'B', Operator>;
   const hssSockets = wires.of(ADDRESS.B);
@@ -489,7 +510,11 @@ async function makeWorld(
       const iccid = device.iccid();
       const k = device.ki();
       const known = [operators.A, operators.B].filter((operator) => operator.knowsKi(iccid, k));
-      return [...known.map(({ name }) => name), ...(escrow.knowsKi(iccid, k) ? ['escrow'] : [])];
+      return [
+        ...known.map(({ name }) => name),
+        ...(escrow.knowsKi(iccid, k) ? ['escrow'] : []),
+        ...(manufacturer.knowsKi(iccid, k) ? ['manufacturer'] : []),
+      ];
     },
     lost: () => wires.lost,
     settled(device) {

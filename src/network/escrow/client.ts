@@ -16,6 +16,11 @@ export interface EscrowClient {
     operator: string,
     requests: readonly { order: string; release: string }[],
   ): Promise<z.infer<typeof pairSchema>[]>;
+  /**
+   * A manufacturer's pairs, each a signed statement with the keys wrapped to the escrow's vault; kept when this
+   * returns. @returns for each why it was refused, or undefined
+   */
+  deposit(statements: readonly string[]): Promise<(string | undefined)[]>;
   /** Says of pairs that they were released and rolled back. */
   burnt(statements: readonly string[]): Promise<void>;
   close(): void;
@@ -32,6 +37,11 @@ export function createEscrowClient(edge: Edge, at: Endpoint): EscrowClient {
       z
         .object({ pairs: z.array(pairSchema) })
         .parse(await caller.call('POST', '/pairs', { operator, requests })).pairs,
+    deposit: async (statements) =>
+      z
+        .object({ refused: z.array(z.string().nullable()) })
+        .parse(await caller.call('POST', '/deposits', statements))
+        .refused.map((why) => why ?? undefined),
     burnt: async (statements) => void (await caller.call('POST', '/burnt', statements)),
     close: () => caller.close(),
   };

@@ -53,11 +53,15 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
     PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
     CREATE TABLE IF NOT EXISTS pair (
       iccid TEXT NOT NULL, idx INTEGER NOT NULL, aka BLOB NOT NULL, ota BLOB NOT NULL,
-      state TEXT NOT NULL DEFAULT 'kept', operator TEXT, change TEXT,
+      state TEXT NOT NULL DEFAULT 'kept', operator TEXT, change TEXT, depositor TEXT,
       PRIMARY KEY (iccid, idx)
     ) STRICT, WITHOUT ROWID;
   `);
   const insert = database.prepare('INSERT INTO pair (iccid, idx, aka, ota) VALUES (?, ?, ?, ?)');
+  const insertFrom = database.prepare(
+    'INSERT INTO pair (iccid, idx, aka, ota, depositor) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+  );
+  const depositorOf = database.prepare('SELECT depositor FROM pair WHERE iccid = ? AND idx = ?');
   const find = database.prepare('SELECT * FROM pair WHERE iccid = ? AND idx = ?');
   const ofCard = database.prepare('SELECT idx, state FROM pair WHERE iccid = ? ORDER BY idx');
   const keysOf = database.prepare('SELECT idx, aka FROM pair WHERE iccid = ?');
@@ -115,6 +119,26 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
     };
   };
 
+  /** A pair that comes from its manufacturer; the same once more changes nothing. */
+  const takeIn = async (statement: string): Promise<void> => {
+    const given = await readStatement('list-deposit', statement, ring, name, edge.clock);
+    const { iccid, index } = given;
+    const at = label(iccid, index);
+    if (find.get(iccid, index)) {
+      if (depositorOf.get(iccid, index)?.depositor === given.iss) return;
+      throw new Problem(
+        409,
+        'already-held',
+        `pair (${iccid}, ${index}) is held already, not from ${given.iss}`,
+      );
+    }
+    const bundle = await vault.unwrap(given.keys, at, `${name} ${at}`);
+    const set = bundle.ota.find(({ keySet }) => keySet === KEY_LIST_KEY_SET);
+    if (!set) throw new Problem(400, 'bad-keys', `pair ${at}: no OTA key set ${KEY_LIST_KEY_SET} in it`);
+    const ota = vault.withOtaKeys(set.label, set.ota, (keys) => vault.sealOta(at, keys));
+    insertFrom.run(iccid, index, bundle.aka, ota, given.iss);
+  };
+
   const routes = [
     // What a releasing operator must know: the lowest index that may still be released.
     get('/cards/:iccid', ({ params }) => {
@@ -147,6 +171,19 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
         ),
       }),
     ),
+    post('/deposits', z.array(z.string().max(40_000)).max(1000), async ({ body }) => ({
+      refused: await Promise.all(
+        body.map(async (statement) => {
+          try {
+            await takeIn(statement);
+            return null;
+          } catch (error) {
+            if (error instanceof Problem) return error.message;
+            throw error;
+          }
+        }),
+      ),
+    })),
     post('/burnt', z.array(z.string()).max(1000), async ({ body }) => {
       for (const each of body) {
         const burnt = await readStatement('index-burnt', each, ring, name, edge.clock);

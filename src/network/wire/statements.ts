@@ -81,7 +81,21 @@ export type KeyTransfer = z.infer<typeof keyTransferSchema>;
 export const destroyedSchema = z.strictObject({ ...envelope, iccid });
 export type Destroyed = z.infer<typeof destroyedSchema>;
 
+/** A manufacturer's word to the escrow of a card's list: a pair, wrapped to the escrow's vault (alternative 3b). */
+export const listDepositSchema = z.strictObject({
+  iss: z.string().min(1),
+  aud: z.array(z.string()).min(1),
+  iat: z.number().int(),
+  exp: z.number().int(),
+  iccid,
+  index,
+  /** compact JWE for the escrow's vault alone */
+  keys: z.string().max(20_000),
+});
+export type ListDeposit = z.infer<typeof listDepositSchema>;
+
 const schemas = {
+  'list-deposit': listDepositSchema,
   'key-transfer': keyTransferSchema,
   destroyed: destroyedSchema,
   reservation: reservationSchema,
@@ -93,10 +107,11 @@ export type StatementKind = keyof typeof schemas;
 export type Statement<Kind extends StatementKind> = z.infer<(typeof schemas)[Kind]>;
 
 /** Those whose word counts, by name, and as what; a name is revoked by leaving it out. */
-export type KeyRing = Record<string, { role: 'owner' | 'operator'; key: JWK }>;
+export type KeyRing = Record<string, { role: 'owner' | 'operator' | 'manufacturer'; key: JWK }>;
 
 /** Who may say what: an operator cannot order, an owner cannot release. */
 const SPEAKERS: Record<StatementKind, KeyRing[string]['role']> = {
+  'list-deposit': 'manufacturer',
   order: 'owner',
   reservation: 'operator',
   'key-transfer': 'operator',

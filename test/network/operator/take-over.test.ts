@@ -11,7 +11,9 @@ import { createManufacturer, type Manufacturer } from '../../../src/network/manu
 import type { ChangeContext } from '../../../src/network/operator/changes.ts';
 import { openOperatorStore, type OperatorStore } from '../../../src/network/operator/store.ts';
 import { createTakeOver, type TrustedManufacturer } from '../../../src/network/operator/take-over.ts';
+import { createSoftwareVault } from '../../../src/network/vault/software.ts';
 import { Problem } from '../../../src/network/wire/http.ts';
+import { createSigner } from '../../../src/network/wire/statements.ts';
 import { FieldError } from '../../../src/standards/bytes/index.ts';
 
 const ANY = { host: '127.0.0.1', port: 0 };
@@ -40,7 +42,13 @@ async function trusted(
   name: string,
   key?: Uint8Array,
 ): Promise<{ role: Manufacturer; trust: TrustedManufacturer }> {
-  const role = await createManufacturer({ edge, name, api: ANY, database: ':memory:' });
+  const vault = await createSoftwareVault({
+    keyEncryptionKey: new Uint8Array(32),
+    random: edge.random,
+    clock,
+  });
+  const signer = await createSigner(clock, name);
+  const role = await createManufacturer({ edge, name, api: ANY, database: ':memory:', vault, signer });
   const client = createManufacturerClient(edge, role.endpoint);
   made.push(role);
   closing.push(() => client.close());
