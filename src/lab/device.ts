@@ -42,6 +42,8 @@ export interface LabDevice {
   iccid(): string;
   /** the card in it, as it was last saved: for those who judge a run */
   card(): CardState;
+  /** its ISIM, as an IMS client on the device uses it */
+  readonly ims: Pick<Modem, 'imsIdentity' | 'answerIms'>;
   /** its card tries a new subscription before it keeps it */
   readonly hasTrial: boolean;
   /** the IMSI on its card now; undefined if EF.IMSI holds none */
@@ -128,6 +130,7 @@ export async function createLabDevice(options: LabDeviceOptions): Promise<LabDev
     get switches() {
       return store.switches;
     },
+    ims: modem,
     card: () => card.state,
     ki: () => card.state.usim.k,
     iccid: () => card.state.iccid,

@@ -59,6 +59,8 @@ const ADDRESS = {
   B: '10.2.0.1',
   visited: '10.3.0.1',
 };
+/** Of whoever else takes part. */
+const GUEST_ADDRESS = '10.0.0.9';
 /** Of the link between a service centre and the visited network, where it is bad. */
 const LINK_ADDRESS = { A: '10.1.0.9', B: '10.2.0.9' };
 const deviceAddress = (n: number): string => `10.${128 + (n >> 16)}.${(n >> 8) & 0xff}.${n & 0xff}`;
@@ -125,6 +127,9 @@ export interface World {
   setFaults(active: boolean): void;
   /** B's HSS stops answering, or answers again. */
   setTargetDown(down: boolean): void;
+  /** Where each HSS listens, and an edge for somebody else who speaks to it: a serving CSCF. */
+  readonly hss: Record<'A' | 'B', Endpoint>;
+  guest(name: string): Edge;
   /** Lets time pass until `done`. @returns false if nothing could happen any more */
   run(done: () => boolean): Promise<boolean>;
   close(): Promise<void>;
@@ -502,6 +507,8 @@ async function makeWorld(
     operators: clients.operators,
     parties: (alternative) => parties.get(alternative)!,
     devices,
+    hss: { A: operators.A.endpoints.hss, B: operators.B.endpoints.hss },
+    guest: (name) => edge(name, GUEST_ADDRESS),
     traffic,
     wrong,
     sharedRoleMessages: () => sharedRoleMessages,

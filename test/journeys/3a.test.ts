@@ -252,8 +252,8 @@ test('a plain card and one with the fall-back application change hands, keys and
         },
       );
     }
-    await t.test('4. a plain card takes 7 short messages, one with the application 5', () => {
-      assert.deepEqual(sms, { 'device-1': 7, 'device-2': 5 });
+    await t.test('4. a plain card takes 9 short messages, one with the application 5', () => {
+      assert.deepEqual(sms, { 'device-1': 9, 'device-2': 5 });
     });
     await t.test('5. the IMSI is B’s, Ki is the same, and no trial is left', () => {
       for (const device of devices) {
@@ -447,7 +447,10 @@ test('a plain card whose application is not heard over B is called home by OTA t
       const sent = rows('B', `SELECT command, state FROM ota_message`);
       assert.deepEqual(
         sent.map(({ command, state }) => [command, state]),
-        [['restore', 'done']],
+        [
+          ['restore-isim', 'done'],
+          ['restore', 'done'],
+        ],
       );
       await story.pass(20);
       assert.equal((await story.heard(device))?.operator, 'A');
