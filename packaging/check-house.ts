@@ -26,7 +26,7 @@ export const rules: IForbiddenRuleType[] = [
     comment: 'change reaches a role through its client, never through its inside',
     severity: 'error',
     from: { path: '^src/change/' },
-    to: { path: '^src/network/', pathNot: ['^src/network/(wire|vault)/', '/client\\.ts$'] },
+    to: { path: '^src/network/', pathNot: ['^src/network/(wire|vault|ota)/', '/client\\.ts$'] },
   },
   {
     name: 'roles-meet-on-wires',
@@ -35,7 +35,7 @@ export const rules: IForbiddenRuleType[] = [
     from: { path: '^src/network/([^/]+)/' },
     to: {
       path: '^src/network/',
-      pathNot: ['^src/network/$1/', '^src/network/(wire|vault)/', '/client\\.ts$'],
+      pathNot: ['^src/network/$1/', '^src/network/(wire|vault|ota)/', '/client\\.ts$'],
     },
   },
   {

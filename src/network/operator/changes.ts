@@ -19,7 +19,7 @@ import type { KeyVault } from '../vault/vault.ts';
 import { jwsSchema, type Refused, type Reserved, type Settings } from './client.ts';
 import type { Hss } from './hss.ts';
 import type { OperatorProfile } from './profile.ts';
-import type { OtaGateway } from './ota.ts';
+import type { OtaGateway } from '../ota/gateway.ts';
 import type { OperatorStore, Subscriber } from './store.ts';
 
 /** How long a statement of an operator is good for, in seconds. */

@@ -7,7 +7,7 @@
  */
 import { toHex } from '../../standards/bytes/index.ts';
 import { TAR } from '../../standards/ota/index.ts';
-import type { OtaGateway, OtaResult } from './ota.ts';
+import type { OtaGateway, OtaResult } from '../ota/gateway.ts';
 import { isimScript, subscriptionScript } from './remote-files.ts';
 import type { OperatorStore, Subscriber } from './store.ts';
 import type { Settings } from './client.ts';

@@ -12,7 +12,7 @@ import { readStatement, type Order, type Reservation } from '../wire/statements.
 import { refuse, type ChangeContext } from './changes.ts';
 import { cardProfileSchema, jwsSchema, type CardProfile, type Refused } from './client.ts';
 import { createFileSets } from './file-sets.ts';
-import type { OtaResult } from './ota.ts';
+import type { OtaResult } from '../ota/gateway.ts';
 import { KEY_SET, PENDING, type TakeOverPart } from './take-over.ts';
 import { iccidRead, readIccidScript } from './remote-files.ts';
 import type { Subscriber } from './store.ts';

@@ -47,7 +47,7 @@ import {
 } from '../../standards/smpp/index.ts';
 import { createDiameterNode, type DiameterNode } from '../wire/diameter.ts';
 import { refusal, serveSmpp, type SmppRequest, type SmppSession } from '../wire/smpp.ts';
-import { createPace } from './pace.ts';
+import { createPace } from '../wire/pace.ts';
 import { receiptDate, validityOf } from './smpp-time.ts';
 import type { OperatorStore } from './store.ts';
 

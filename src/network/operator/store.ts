@@ -1,6 +1,6 @@
 /** What an operator keeps: subscribers, cards, messages under way; one database, keys sealed by its vault. */
 import { DatabaseSync } from 'node:sqlite';
-import type { OtaAlgorithm } from '../../standards/ota/index.ts';
+import { KEY_SCHEMA, MESSAGE_SCHEMA, openOtaKeys, type OtaKeyStore } from '../ota/store.ts';
 
 /**
  * stock: of a card that no device has yet · reserved: numbers allocated, no keys yet · ready: the HSS can authenticate it · retired: removed, its
@@ -30,17 +30,6 @@ export interface Subscriber {
   waiting: boolean;
 }
 
-export interface OtaKeySet {
-  iccid: string;
-  /** key set number, 1–15 */
-  keySet: number;
-  algorithm: OtaAlgorithm;
-  ota: Uint8Array;
-  label: string;
-  /** last CNTR used, 0 to 2^40-1 */
-  counter: number;
-}
-
 const SCHEMA = `
   PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
   CREATE TABLE IF NOT EXISTS subscriber (
@@ -53,10 +42,7 @@ const SCHEMA = `
   CREATE UNIQUE INDEX IF NOT EXISTS one_live_subscription ON subscriber (iccid) WHERE state IN ('reserved', 'ready');
   CREATE INDEX IF NOT EXISTS stock ON subscriber (imsi) WHERE state = 'stock';
   CREATE INDEX IF NOT EXISTS subscriber_change ON subscriber (change);
-  CREATE TABLE IF NOT EXISTS ota_key (
-    iccid TEXT NOT NULL, key_set INTEGER NOT NULL, algorithm TEXT NOT NULL, ota BLOB NOT NULL,
-    label TEXT NOT NULL, counter INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (iccid, key_set)
-  ) STRICT, WITHOUT ROWID;
+  ${KEY_SCHEMA}
   CREATE TABLE IF NOT EXISTS allocation (what TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS card (
     iccid TEXT PRIMARY KEY, label TEXT NOT NULL, codes BLOB, applets TEXT NOT NULL
@@ -65,15 +51,7 @@ const SCHEMA = `
     change TEXT PRIMARY KEY, iccid TEXT NOT NULL, operator TEXT NOT NULL, at INTEGER NOT NULL, destroyed TEXT
   ) STRICT;
   CREATE TABLE IF NOT EXISTS list_index (change TEXT PRIMARY KEY, iccid TEXT NOT NULL, idx INTEGER NOT NULL) STRICT;
-  CREATE TABLE IF NOT EXISTS ota_message (
-    id TEXT PRIMARY KEY, change TEXT NOT NULL, command TEXT NOT NULL, iccid TEXT NOT NULL, imsi TEXT NOT NULL,
-    key_set INTEGER NOT NULL, tar BLOB NOT NULL, script BLOB NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-    counter INTEGER, first_counter INTEGER, due INTEGER NOT NULL, result TEXT
-  ) STRICT;
-  CREATE INDEX IF NOT EXISTS ota_due ON ota_message (due) WHERE state IN ('queued', 'sent');
-  CREATE INDEX IF NOT EXISTS ota_card ON ota_message (iccid) WHERE state IN ('queued', 'sent');
-  CREATE TABLE IF NOT EXISTS ota_part (message_id TEXT PRIMARY KEY, id TEXT NOT NULL) STRICT;
-  CREATE INDEX IF NOT EXISTS part_of_message ON ota_part (id);
+  ${MESSAGE_SCHEMA}
   CREATE TABLE IF NOT EXISTS sms (
     id INTEGER PRIMARY KEY AUTOINCREMENT, esme TEXT NOT NULL, source TEXT NOT NULL, destination TEXT NOT NULL,
     pid INTEGER NOT NULL, dcs INTEGER NOT NULL, udhi INTEGER NOT NULL, text BLOB NOT NULL,
@@ -84,7 +62,7 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS sms_destination ON sms (destination) WHERE state = 1;
 `;
 
-export interface OperatorStore {
+export interface OperatorStore extends OtaKeyStore {
   readonly database: DatabaseSync;
   transaction<T>(run: () => T): T;
   byImsi(imsi: string): Subscriber | undefined;
@@ -103,18 +81,9 @@ export interface OperatorStore {
    * the transaction around it, ends. Undefined if not ready.
    */
   takeSqn(imsi: string, count: number, ims?: boolean): Subscriber | undefined;
-  putOtaKeys(keys: OtaKeySet): void;
-  otaKeys(iccid: string, keySet: number): OtaKeySet | undefined;
-  /** Numbers of a card's OTA key sets. */
-  otaKeySets(iccid: string): number[];
-  /** A key set takes the place of another of the same card. */
-  moveOtaKeys(iccid: string, from: number, to: number): void;
-  dropOtaKeys(iccid: string, keySet: number): void;
   putCard(card: CardRecord): void;
   card(iccid: string): CardRecord | undefined;
   dropCard(iccid: string): void;
-  /** The next counter of a key set, on disk when this returns. */
-  takeCounter(iccid: string, keySet: number): number;
   /** Which pair of its card's list a change is about. */
   putIndex(change: string, iccid: string, index: number): void;
   indexOf(change: string): { iccid: string; index: number } | undefined;
@@ -181,21 +150,10 @@ export function openOperatorStore(path: string): OperatorStore {
   const takeImsSqn = database.prepare(
     `UPDATE subscriber SET seq = seq + ?1 WHERE imsi = ?2 AND state = 'ready' RETURNING *`,
   );
-  const putOta = database.prepare(
-    `INSERT INTO ota_key (iccid, key_set, algorithm, ota, label, counter) VALUES (?, ?, ?, ?, ?, ?)
-     ON CONFLICT (iccid, key_set) DO UPDATE SET algorithm = excluded.algorithm, ota = excluded.ota, label = excluded.label, counter = excluded.counter`,
-  );
-  const getOta = database.prepare('SELECT * FROM ota_key WHERE iccid = ? AND key_set = ?');
-  const takeCounter = database.prepare(
-    'UPDATE ota_key SET counter = counter + 1 WHERE iccid = ? AND key_set = ? RETURNING counter',
-  );
   const allocate = database.prepare(
     `INSERT INTO allocation (what, next) VALUES (?, ? + 1)
      ON CONFLICT (what) DO UPDATE SET next = next + 1 RETURNING next - 1 AS got`,
   );
-  const otaKeySets = database.prepare('SELECT key_set FROM ota_key WHERE iccid = ? ORDER BY key_set');
-  const dropOta = database.prepare('DELETE FROM ota_key WHERE iccid = ? AND key_set = ?');
-  const moveOta = database.prepare('UPDATE ota_key SET key_set = ? WHERE iccid = ? AND key_set = ?');
   const putCard = database.prepare(
     'INSERT OR REPLACE INTO card (iccid, label, codes, applets) VALUES (?, ?, ?, ?)',
   );
@@ -242,27 +200,7 @@ export function openOperatorStore(path: string): OperatorStore {
       statement.run(...values, imsi);
     },
     takeSqn: (imsi, count, ims = false) => one((ims ? takeImsSqn : takeSqn).get(count, imsi)),
-    putOtaKeys: ({ iccid, keySet, algorithm, ota, label, counter }) =>
-      void putOta.run(iccid, keySet, algorithm, ota, label, counter),
-    otaKeys(iccid, keySet) {
-      const row = getOta.get(iccid, keySet);
-      return (
-        row && {
-          iccid,
-          keySet,
-          algorithm: row.algorithm as OtaAlgorithm,
-          ota: row.ota as Uint8Array,
-          label: String(row.label),
-          counter: Number(row.counter),
-        }
-      );
-    },
-    otaKeySets: (iccid) => otaKeySets.all(iccid).map((row) => Number(row.key_set)),
-    moveOtaKeys(iccid, from, to) {
-      dropOta.run(iccid, to);
-      moveOta.run(to, iccid, from);
-    },
-    dropOtaKeys: (iccid, keySet) => void dropOta.run(iccid, keySet),
+    ...openOtaKeys(database),
     putCard: ({ iccid, label, codes, applets }) => void putCard.run(iccid, label, codes, applets.join(' ')),
     card(iccid) {
       const row = getCard.get(iccid);
@@ -276,11 +214,6 @@ export function openOperatorStore(path: string): OperatorStore {
       );
     },
     dropCard: (iccid) => void dropCard.run(iccid),
-    takeCounter(iccid, keySet) {
-      const row = takeCounter.get(iccid, keySet);
-      if (!row) throw new Error(`no OTA key set ${keySet} for card ${iccid}`);
-      return Number(row.counter);
-    },
     putIndex: (change, iccid, index) => void putIndex.run(change, iccid, index),
     indexOf(change) {
       const row = getIndex.get(change);

@@ -28,7 +28,7 @@ import { EF_ICCID, USIM_AID_PREFIX } from '../../standards/uicc/index.ts';
 import type { ManufacturerClient } from '../manufacturer/client.ts';
 import { otaLabel, type OtaKeyPair } from '../vault/vault.ts';
 import { refuse, type ChangeContext } from './changes.ts';
-import type { OtaResult } from './ota.ts';
+import type { OtaResult } from '../ota/gateway.ts';
 import { RESET } from './remote-files.ts';
 import type { Subscriber } from './store.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { createFileSets, type FileSets } from '../../../src/network/operator/file-sets.ts';
-import type { OtaCommand, OtaGateway, OtaResult } from '../../../src/network/operator/ota.ts';
+import type { OtaCommand, OtaGateway, OtaResult } from '../../../src/network/ota/gateway.ts';
 import { isimScript, subscriptionScript } from '../../../src/network/operator/remote-files.ts';
 import { openOperatorStore, type OperatorStore } from '../../../src/network/operator/store.ts';
 import { FieldError, toHex } from '../../../src/standards/bytes/index.ts';

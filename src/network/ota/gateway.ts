@@ -30,9 +30,9 @@ import {
 } from '../../standards/smpp/index.ts';
 import { connectSmpp, type Esme } from '../wire/smpp.ts';
 import type { KeyVault, OtaKeyPair } from '../vault/vault.ts';
-import { readResponse, resultOfScript, userDataOf, type OtaResult } from './ota-proof.ts';
-import { createPace, type SmscLimits } from './pace.ts';
-import type { OperatorStore } from './store.ts';
+import { readResponse, resultOfScript, userDataOf, type OtaResult } from './proof.ts';
+import { createPace, type SmscLimits } from '../wire/pace.ts';
+import type { GatewayStore } from './store.ts';
 
 /**
  * Checksum, ciphering, a counter that must rise; proof always, at once, with a checksum. The proof is not
@@ -98,7 +98,7 @@ export interface OtaGateway {
 
 export interface OtaGatewayOptions {
   edge: Edge;
-  store: OperatorStore;
+  store: GatewayStore;
   vault: KeyVault;
   smsc: Endpoint;
   systemId: string;

@@ -5,7 +5,7 @@ import type { Listener } from '../../../src/edge/index.ts';
 import { VirtualClock } from '../../../src/lab/clock.ts';
 import { seededRandom } from '../../../src/lab/random.ts';
 import { Wires } from '../../../src/lab/wires.ts';
-import { createOtaGateway, type OtaGateway, type OtaResult } from '../../../src/network/operator/ota.ts';
+import { createOtaGateway, type OtaGateway, type OtaResult } from '../../../src/network/ota/gateway.ts';
 import { openOperatorStore, type OperatorStore } from '../../../src/network/operator/store.ts';
 import { createSoftwareVault } from '../../../src/network/vault/software.ts';
 import { serveSmpp, type SmppSession } from '../../../src/network/wire/smpp.ts';
