@@ -154,7 +154,8 @@ export function openChangeStore(path: string): ChangeStore {
       database.exec('COMMIT');
       return result;
     } catch (error) {
-      database.exec('ROLLBACK');
+      // A full disk has ended it already.
+      if (database.isTransaction) database.exec('ROLLBACK');
       throw error;
     }
   };

@@ -2,6 +2,7 @@
  * What outlives the lab's process: the engine's file, each role's part beside it, the cards, the keys that
  * a role holds outside its database, and what the lab itself must know to go on. Without `--store`: nothing.
  */
+import { createHash, randomInt } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import {
@@ -101,6 +102,65 @@ function open(path: string): DatabaseSync {
   }
 }
 
+const FULL = 13;
+
+/** Whether a disk had no room for what was to be written. */
+export function isDiskFull(error: unknown): boolean {
+  const { errcode, code, cause } = (error ?? {}) as { errcode?: number; code?: string; cause?: unknown };
+  if ((errcode !== undefined && (errcode & 0xff) === FULL) || code === 'ENOSPC') return true;
+  return cause !== undefined && cause !== error && isDiskFull(cause);
+}
+
+/** @param path the store's file */
+export const diskFull = (path: string): Error =>
+  new Error(`the disk of ${path} and the files beside it is full; make room, then --resume goes on`);
+
+/** How the files of a store are laid out; another number is another version's. */
+const LAYOUT = 1;
+
+const filesOf = (path: string): string[] => [
+  path,
+  ...PARTS.filter((part) => part !== 'lab').map((part) => `${path}.${part}`),
+];
+
+/** Marks each file of a new world as one of it. */
+function mark(path: string, world: number, own: string, cards: DatabaseSync): void {
+  for (const file of filesOf(path)) {
+    const database = file === own ? cards : new DatabaseSync(file);
+    try {
+      database.exec(
+        `PRAGMA busy_timeout=5000; PRAGMA application_id=${world}; PRAGMA user_version=${LAYOUT}`,
+      );
+    } finally {
+      if (database !== cards) database.close();
+    }
+  }
+}
+
+/** @throws FieldError on a file of a world that is missing, damaged, another version's or another world's */
+function check(path: string, world: number): void {
+  for (const file of filesOf(path)) {
+    const refuse = (expected: string): FieldError => new FieldError('--store', file, expected);
+    if (!existsSync(file)) throw refuse('the file of this store; it is gone');
+    let database: DatabaseSync | undefined;
+    try {
+      database = new DatabaseSync(file);
+      const found = database.prepare('PRAGMA quick_check(1)').get()?.quick_check;
+      if (found !== 'ok') throw new Error(String(found));
+    } catch (error) {
+      database?.close();
+      throw refuse(`a file of this store that is whole (${(error as Error).message})`);
+    }
+    const layout = Number(database.prepare('PRAGMA user_version').get()!.user_version);
+    const id = Number(database.prepare('PRAGMA application_id').get()!.application_id);
+    database.close();
+    if (layout !== LAYOUT) throw refuse(`a file of version ${LAYOUT}, not of ${layout}`);
+    if (id !== world) throw refuse('a file of this world; it is of another one');
+  }
+}
+
+const digestOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
+
 const secretFile = (path: string, holder: string): string => `${path}.${holder}.key`;
 
 /**
@@ -141,6 +201,25 @@ export function openLabStore(path: string, resume: boolean): LabStore {
     throw new FieldError('--store', path, 'a world that has not come to its end; this one has');
   }
   const resumed = state === 'made';
+  const world = read<number>('world') ?? randomInt(1, 2 ** 31);
+  const digests = read<Record<string, string>>('secrets') ?? {};
+  if (resumed) {
+    try {
+      check(path, world);
+      for (const [holder, digest] of Object.entries(digests)) {
+        const file = secretFile(path, holder);
+        if (!existsSync(file)) {
+          throw new FieldError('--store', file, 'the key file of this store; it is gone');
+        }
+        if (digestOf(readFileSync(file, 'utf8')) !== digest) {
+          throw new FieldError('--store', file, 'the key file as this store was made with');
+        }
+      }
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
   if (!resumed) {
     // Cut off while it was being made: nothing had happened in it yet.
     for (const part of PARTS) {
@@ -172,14 +251,11 @@ export function openLabStore(path: string, resume: boolean): LabStore {
     file: (part) => `${path}.${part}`,
     secret(holder, make) {
       const file = secretFile(path, holder);
-      if (resumed) {
-        if (!existsSync(file))
-          throw new FieldError('--store', file, 'the key file of this store; it is gone');
-        return readFileSync(file, 'utf8');
-      }
+      if (resumed) return readFileSync(file, 'utf8');
       const secret = make();
       rmSync(file, { force: true });
       writeFileSync(file, secret, { mode: 0o600, flag: 'wx' });
+      digests[holder] = digestOf(secret);
       return secret;
     },
     card: (device, slot) =>
@@ -196,7 +272,14 @@ export function openLabStore(path: string, resume: boolean): LabStore {
       put.run('time', JSON.stringify(lease));
     },
     get: read,
-    put: (name, value) => void put.run(name, JSON.stringify(value)),
+    put(name, value) {
+      if (name === 'state' && value === 'made') {
+        mark(path, world, `${path}.cards`, cards);
+        put.run('world', JSON.stringify(world));
+        put.run('secrets', JSON.stringify(digests));
+      }
+      put.run(name, JSON.stringify(value));
+    },
     close() {
       cards.close();
       database.close();

@@ -210,7 +210,8 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
         }
         database.exec('COMMIT');
       } catch (error) {
-        database.exec('ROLLBACK');
+        // A full disk has ended it already.
+        if (database.isTransaction) database.exec('ROLLBACK');
         throw error;
       }
     },

@@ -153,7 +153,8 @@ export async function createManufacturer(options: ManufacturerOptions): Promise<
         }
         database.exec('COMMIT');
       } catch (error) {
-        database.exec('ROLLBACK');
+        // A full disk has ended it already.
+        if (database.isTransaction) database.exec('ROLLBACK');
         throw error;
       }
     },

@@ -172,7 +172,8 @@ export function openOperatorStore(path: string): OperatorStore {
         database.exec('COMMIT');
         return result;
       } catch (error) {
-        database.exec('ROLLBACK');
+        // A full disk has ended it already.
+        if (database.isTransaction) database.exec('ROLLBACK');
         throw error;
       }
     },
