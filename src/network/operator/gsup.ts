@@ -118,7 +118,7 @@ export async function createGsupFace(options: GsupFaceOptions): Promise<GsupFace
       imsi,
       msisdn: subscriber.msisdn,
       cnDomain: CN_DOMAIN[domain],
-      ...(domain === 'ps' ? { pdpInfoComplete: true, pdpInfos: [{ contextId: 1, apn: options.apn }] } : {}),
+      ...(domain === 'ps' ? { pdpInfos: [{ contextId: 1, apn: options.apn }] } : {}),
       ...(request.messageClass === undefined ? {} : { messageClass: request.messageClass }),
       ...(request.sourceName ? { destinationName: request.sourceName } : {}),
     });
@@ -135,9 +135,8 @@ export async function createGsupFace(options: GsupFaceOptions): Promise<GsupFace
   const purge = (request: GsupOf<'purgeMsRequest'>, peer: GsupPeer): GsupAnswer => {
     const { imsi } = request;
     if (!store.byImsi(imsi)) return gsupErrorOf(request, GMM_CAUSE.imsiUnknown);
-    const domain = domainOf(request);
-    drop.run(imsi, domain, peer.name);
-    return { type: 'purgeMsResult', imsi, ...(domain === 'ps' ? { freezePtmsi: true } : {}) };
+    drop.run(imsi, domainOf(request), peer.name);
+    return { type: 'purgeMsResult', imsi };
   };
 
   const answer = (request: GsupRequest, peer: GsupPeer): GsupAnswer | Promise<GsupAnswer> => {
