@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { ATR, USIM_AID, parseCardFile } from '../../../src/device/uicc/index.ts';
+import { ATR, ISIM_AID, USIM_AID, parseCardFile } from '../../../src/device/uicc/index.ts';
 import { toHex } from '../../../src/standards/bytes/index.ts';
-import { EF_DIR, EF_ICCID, EF_IMSI } from '../../../src/standards/uicc/index.ts';
+import { EF_DIR, EF_DOMAIN, EF_ICCID, EF_IMPI, EF_IMPU, EF_IMSI } from '../../../src/standards/uicc/index.ts';
 import { findCommand, requirePeer } from '../peer.ts';
 import { VPCD, withPcscd } from '../pcscd.ts';
 
@@ -68,6 +68,8 @@ test('opensc-tool finds our card in the reader and reads ICCID and IMSI as in th
   const dir = await send('00A4000C022F00', '00B2010426');
   assert.equal(dir.sw.at(-1), '9000');
   assert.ok(dir.bytes.endsWith(toHex(EF_DIR.encode({ aid: USIM_AID, label: 'USIM' }))));
+  const second = await send('00A4000C022F00', '00B2020426');
+  assert.ok(second.bytes.endsWith(toHex(EF_DIR.encode({ aid: ISIM_AID, label: 'ISIM' }))));
 
   const usim = await send(`00A4040410${toHex(USIM_AID)}00`);
   assert.deepEqual(usim.sw, ['9000']);
@@ -79,6 +81,18 @@ test('opensc-tool finds our card in the reader and reads ICCID and IMSI as in th
   const imsi = await send(`00A4040C10${toHex(USIM_AID)}`, '00A4000C026F07', '00B0000009');
   assert.deepEqual(imsi.sw, ['9000', '9000', '9000']);
   assert.equal(imsi.bytes, toHex(EF_IMSI.encode(file.usim.imsi)));
+
+  const isim = await send(`00A4040410${toHex(ISIM_AID)}00`);
+  assert.deepEqual(isim.sw, ['9000']);
+  assert.ok(isim.bytes.includes(`8410${toHex(ISIM_AID)}`), 'the AID is in the FCP');
+  const identity = await send(
+    '00A4040C07A0000000871004',
+    ...['00A4000C026F02', '00B000003C', '00A4000C026F03', '00B0000028', '00A4000C026F04', '00B2010440'],
+  );
+  assert.deepEqual(identity.sw, new Array(7).fill('9000'));
+  const { impi, impu, domain } = file.isim!;
+  const contents = [EF_IMPI.encode(impi), EF_DOMAIN.encode(domain), EF_IMPU.encode(impu)];
+  assert.equal(identity.bytes, contents.map(toHex).join(''));
 
   // What a terminal writes is in the file afterwards, and the program ends at a signal.
   await send(`00A4040C10${toHex(USIM_AID)}`, '00A4000C026F7B', '00D600000300F110');

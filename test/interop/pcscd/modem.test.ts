@@ -10,8 +10,9 @@ import { promisify } from 'node:util';
 import { createModem, listPcscReaders, openPcscReader } from '../../../src/device/modem/index.ts';
 import { ATR, parseCardFile } from '../../../src/device/uicc/index.ts';
 import { connectLocal, realEdge } from '../../../src/edge/real.ts';
-import { prepare } from '../../../src/standards/aka/index.ts';
+import { SQN_DEFAULT, authenticationVector, encodeSqn, prepare } from '../../../src/standards/aka/index.ts';
 import { fromHex, toHex } from '../../../src/standards/bytes/index.ts';
+import { imsIdentityOf } from '../../../src/standards/uicc/index.ts';
 import { fakeNetwork } from '../../device/modem/fake-network.ts';
 import { VPCD, withPcscd } from '../pcscd.ts';
 
@@ -73,6 +74,14 @@ test('the modem attaches with our card in a PC/SC reader', async (t) => {
   await modem.powerOn();
   assert.deepEqual(await attached, { type: 'attached', imsi: '001010123456789', plmn: '00199' });
   assert.equal(modem.state.iccid, file.iccid);
+  // The ISIM beside it, on a logical channel of its own.
+  assert.deepEqual(await modem.imsIdentity(), imsIdentityOf('001010123456789', 2));
+  const key = prepare({ algorithm: 'milenage', k: fromHex(k), opc: fromHex(opc) });
+  const sqn = encodeSqn(SQN_DEFAULT, 1000, 24);
+  const vector = authenticationVector(key, new Uint8Array(16), sqn, new Uint8Array(2));
+  const { rand, autn, xres, ck, ik } = vector;
+  assert.deepEqual(await modem.answerIms(rand, autn), { kind: 'success', res: xres, ck, ik });
+  assert.equal((await modem.answerIms(rand, autn))?.kind, 'synchronisationFailure');
 
   await modem.close();
   const exit = once(serve, 'exit');
