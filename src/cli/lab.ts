@@ -143,14 +143,22 @@ export function labCommand(): Command {
       // Loaded when asked for: the other commands start without a whole world.
       const { runLab } = await import('../lab/lab.ts');
       const { diskFull, isDiskFull, openLabStore } = await import('../lab/store.ts');
-      /** Wherever it is met: what is on the disk is whole, and goes on when there is room. */
+      /**
+       * A full disk, wherever it is met, ends the process: what is on it is whole, and nothing that goes on in memory
+       * could be kept. All else is thrown on.
+       */
       const stop = (error: unknown): never => {
-        throw flags.store !== undefined && isDiskFull(error) ? diskFull(flags.store) : error;
+        if (flags.store === undefined || !isDiskFull(error)) throw error;
+        console.error(`rehome: ${diskFull(flags.store).message}`);
+        process.exit(1);
       };
       process.once('uncaughtException', (error) => {
-        const full = flags.store !== undefined && isDiskFull(error);
-        console.error(full ? `rehome: ${diskFull(flags.store!).message}` : error);
-        process.exit(1);
+        try {
+          stop(error);
+        } catch {
+          console.error(error);
+          process.exit(1);
+        }
       });
       const opened = (): LabStore | undefined =>
         flags.store === undefined ? undefined : openLabStore(flags.store, flags.resume === true);
