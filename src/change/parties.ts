@@ -1,5 +1,6 @@
 /** Who takes part in changes, as clients; and what they tell, turned into signals for the engine. */
 import type { OperatorClient } from '../network/operator/client.ts';
+import type { OtaAgentClient } from '../network/ota-agent/client.ts';
 import type { OwnerClient } from '../network/owner/client.ts';
 import type { FeedEvent } from '../network/wire/feed.ts';
 import type { Signal } from './change.ts';
@@ -9,6 +10,8 @@ import type { ChangeStore } from './store.ts';
 export interface Parties {
   owner: OwnerClient;
   operators: Record<string, OperatorClient>;
+  /** who switches cards of 3b, where it is not their operators */
+  agent?: { name: string; client: OtaAgentClient };
 }
 
 /** What an operator's event means for a change. */
@@ -35,6 +38,9 @@ function ofOperator(name: string, event: FeedEvent): Signal | undefined {
   }
 }
 
+/** What an OTA agent's event means: the card said it over that operator. */
+const ofAgent = (event: FeedEvent): Signal | undefined => ofOperator(String(event.over), event);
+
 /** What the owner's event means: a device was heard, a technician has done his work. */
 function ofOwner(event: FeedEvent): Signal | undefined {
   switch (event.kind) {
@@ -54,7 +60,7 @@ function ofOwner(event: FeedEvent): Signal | undefined {
 export function followParties(parties: Parties, store: ChangeStore, engine: ChangeEngine): { close(): void } {
   const follow = (
     feed: string,
-    from: OwnerClient | OperatorClient,
+    from: OwnerClient | OperatorClient | OtaAgentClient,
     signalOf: (event: FeedEvent) => Signal | undefined,
   ): { close(): void } =>
     from.follow(store.cursor(feed), (events) => {
@@ -66,6 +72,7 @@ export function followParties(parties: Parties, store: ChangeStore, engine: Chan
     ...Object.entries(parties.operators).map(([name, client]) =>
       follow(`operator ${name}`, client, (event) => ofOperator(name, event)),
     ),
+    ...(parties.agent ? [follow(`agent ${parties.agent.name}`, parties.agent.client, ofAgent)] : []),
   ];
   return { close: () => following.forEach((each) => each.close()) };
 }

@@ -19,6 +19,8 @@ import {
   text,
   type Side,
 } from './batch.ts';
+import type { Refused } from '../network/operator/client.ts';
+import type { OtaAgentClient } from '../network/ota-agent/client.ts';
 import type { Change, Outcome, Step, StepPolicy } from './change.ts';
 
 export interface TrialOptions {
@@ -33,6 +35,8 @@ export interface TrialOptions {
   commitOnAka: boolean;
   /** index of the pair to try; 0 where the card keeps its keys */
   indexOf: (change: Change) => number;
+  /** who sends what a card is told, in the operators' stead */
+  agent?: OtaAgentClient | undefined;
 }
 
 /** A sleeping device may take days to hear its SWITCH. */
@@ -66,7 +70,13 @@ export interface TrialSteps {
 }
 
 export function createTrialSteps(options: TrialOptions): TrialSteps {
-  const { clock, from, to, trialSeconds, delaySeconds, commitOnAka } = options;
+  const { clock, from, to, trialSeconds, delaySeconds, commitOnAka, agent } = options;
+  /** What an agent acts on. */
+  const mandateOf = ({ data }: Change): { order: string; release: string; reservation: string } => ({
+    order: text(data, 'order'),
+    release: text(data, 'release'),
+    reservation: text(data, 'reservation'),
+  });
   const trial = trialSeconds * 1000;
   const policies: TrialSteps['policies'] = {
     deliver: { timeout: DELIVERY, pause: 10_000, longestPause: HOUR },
@@ -87,18 +97,19 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
         return overdue ? { go: 'back', why: 'no proof of SWITCH in time' } : undefined;
       },
       async (open) => {
-        const answers = await perOperator(open, from, (a, group) =>
-          a.switch(
-            group.map((change) => ({
-              order: text(change.data, 'order'),
-              reservation: text(change.data, 'reservation'),
-              index: options.indexOf(change),
-              trialSeconds,
-              delaySeconds,
-              commitOnAka,
-            })),
-          ),
-        );
+        const terms = { trialSeconds, delaySeconds, commitOnAka };
+        const answers = agent
+          ? await agent.switch(open.map((change) => ({ ...mandateOf(change), ...terms })))
+          : await perOperator(open, from, (a, group) =>
+              a.switch(
+                group.map((change) => ({
+                  order: text(change.data, 'order'),
+                  reservation: text(change.data, 'reservation'),
+                  index: options.indexOf(change),
+                  ...terms,
+                })),
+              ),
+            );
         return answers.map((answer, i): Outcome =>
           isRefused(answer) ? refusedOutcome(answer) : { go: 'wait', until: open[i]!.since + DELIVERY },
         );
@@ -125,6 +136,23 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
       }),
     );
 
+  /** B commits, or the agent with its consent. */
+  const commit = async (changes: readonly Change[]): Promise<(Refused | { ok: true })[]> => {
+    if (!agent) return perOperator(changes, to, (b, group) => b.commit(ordersOf(group)));
+    const consents = await perOperator(changes, to, (b, group) => b.consent(ordersOf(group)));
+    const given = changes.flatMap((change, i) => {
+      const answer = consents[i]!;
+      return isRefused(answer) ? [] : [{ ...mandateOf(change), consent: answer.consent }];
+    });
+    const answers = given.length > 0 ? await agent.commit(given) : [];
+    return consents.map((answer) => (isRefused(answer) ? answer : answers.shift()!));
+  };
+
+  const stop = (changes: readonly Change[], side: 'from' | 'to'): Promise<(Refused | { ok: true })[]> =>
+    agent
+      ? agent.stop(changes.map((change) => ({ ...mandateOf(change), over: change[side] })))
+      : perOperator(changes, side === 'from' ? from : to, (each, group) => each.stop(ordersOf(group)));
+
   const confirm = (changes: readonly Change[]): Promise<Outcome[]> =>
     forSome(
       changes,
@@ -149,7 +177,7 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
           : undefined;
       },
       async (open) => {
-        const answers = await perOperator(open, to, (b, group) => b.commit(ordersOf(group)));
+        const answers = await commit(open);
         return answers.map((answer, i): Outcome => {
           if (isRefused(answer)) return { go: 'retry', why: answer.error };
           const asked = at(open[i]!.data, 'asked') + 1;
@@ -206,9 +234,9 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
           (change) => change.data.sent !== true || (change.data.stopped === true && atA(change)),
         );
         const others = open.filter((change) => !ready.includes(change));
-        const stops = await perOperator(others, from, (a, group) => a.stop(ordersOf(group)));
+        const stops = others.length > 0 ? await stop(others, 'from') : [];
         const onTrial = others.filter(({ facts, to: target }) => at(facts, `authenticated ${target}`) > 0);
-        await perOperator(onTrial, to, (b, group) => b.stop(ordersOf(group)));
+        if (onTrial.length > 0) await stop(onTrial, 'to');
         const ended = ready.length > 0 ? await end(ready) : [];
         return open.map((change): Outcome => {
           const i = ready.indexOf(change);

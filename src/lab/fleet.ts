@@ -3,6 +3,7 @@ import type { Random } from '../edge/index.ts';
 import type { CardFile } from '../device/uicc/index.ts';
 import type { OwnedDevice } from '../network/owner/owner.ts';
 import type { OperatorProfile } from '../network/operator/profile.ts';
+import type { AgentKeys } from '../network/ota-agent/agent.ts';
 import type { EscrowedPair } from '../network/escrow/escrow.ts';
 import type { SubscriberKey } from '../standards/aka/index.ts';
 import { concat, toHex } from '../standards/bytes/index.ts';
@@ -15,8 +16,11 @@ import { seededRandom } from './random.ts';
 export const LAB_ALTERNATIVES = ['2', '3a', '3b'] as const;
 export type LabAlternative = (typeof LAB_ALTERNATIVES)[number];
 
-/** Variants of 3b: `escrow`, who keeps the lists is not the manufacturer. */
-export const LAB_VARIANTS = ['escrow'] as const;
+/**
+ * Variants of 3b. `escrow`: who keeps the lists is not the manufacturer. `agent`: who switches the cards is neither A
+ * nor B.
+ */
+export const LAB_VARIANTS = ['escrow', 'agent'] as const;
 export type LabVariant = (typeof LAB_VARIANTS)[number];
 
 /**
@@ -34,6 +38,8 @@ export type Certify = (iccid: string, publicKey: Uint8Array) => Uint8Array;
 /** What cards without a key list compute. */
 export type LabAlgorithm = 'milenage' | 'tuak';
 
+/** An OTA agent's set on a card with a list, whose pair has set 1. */
+const AGENT_KEY_SET = 2;
 /** Pairs on each card of 3b, index 0 included. */
 const PAIRS = 4;
 /** Issuer identification of the lab's cards: 89, country 999 (none), issuer 00. */
@@ -63,6 +69,8 @@ export interface MadeFleet {
   stock: string;
   box: BoxedCard[];
   pairs: EscrowedPair[];
+  /** key sets of an OTA agent on the cards with a list */
+  agentKeys: AgentKeys[];
   owned: OwnedDevice[];
 }
 
@@ -194,6 +202,7 @@ function makeCard(
  * @param from A, whose subscriptions the cards come with
  * @param to B, whose cards wait in a box
  * @param options.algorithm of cards without a key list @param options.certify for hardened cards: there are none without
+ * @param options.agent an OTA agent has a key set on the cards with a list
  */
 export function makeFleet(
   count: number,
@@ -201,7 +210,7 @@ export function makeFleet(
   seed: number,
   from: OperatorProfile,
   to: OperatorProfile,
-  options: { algorithm?: LabAlgorithm; certify?: Certify } = {},
+  options: { algorithm?: LabAlgorithm; certify?: Certify; agent?: boolean } = {},
 ): MadeFleet {
   const { algorithm = 'milenage', certify } = options;
   const random = seededRandom(seed, 'factory');
@@ -211,6 +220,7 @@ export function makeFleet(
     stock: `${COLUMNS}\n`,
     box: [],
     pairs: [],
+    agentKeys: [],
     owned: [],
   };
   for (const [place, alternative] of shares(count, alternatives).entries()) {
@@ -226,6 +236,13 @@ export function makeFleet(
     const imeiBody = TYPE_ALLOCATION + String(i).padStart(6, '0');
     const imei = imeiBody + luhnDigit(imeiBody);
     const name = `device-${i}`;
+    if (options.agent && cardClass === 'keyList') {
+      const keys = { kic: random.bytes(16), kid: random.bytes(16) };
+      fleet.agentKeys.push({ iccid, keySet: AGENT_KEY_SET, keys });
+      const [kic, kid] = [toHex(keys.kic), toHex(keys.kid)];
+      const tars = [toHex(KEY_LIST_TAR)];
+      card.ota = { keySets: [{ number: AGENT_KEY_SET, algorithm: 'aes', kic, kid, tars }] };
+    }
     fleet.csv += csvLine;
     fleet.pairs.push(...pairs);
     fleet.devices.push({ name, alternative, class: cardClass, imei, card });

@@ -134,6 +134,7 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
     ...(options.pcap === undefined ? {} : { pcap: options.pcap }),
     ...(options.keeper && { keeper: options.keeper }),
     escrowApart: options.variants?.includes('escrow') ?? false,
+    agent: options.variants?.includes('agent') ?? false,
     onError(error) {
       errors.push(error);
       if (isDiskFull(error)) full = true;
@@ -206,7 +207,11 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
       ...(why === undefined ? {} : { why }),
     });
   };
-  const parties = { owner, operators: world.operators };
+  const parties: Parties = {
+    owner,
+    operators: world.operators,
+    ...(world.agent && { agent: world.agent }),
+  };
   const engine = createChangeEngine({
     clock,
     store,
@@ -243,7 +248,12 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
   const open = requests.filter(({ change }) => store.state(change) === undefined);
   for (let i = 0; i < open.length; i += 500) {
     const some = open.slice(i, i + 500);
-    const orders = await owner.order(some);
+    const orders = await owner.order(
+      some.map((request) => ({
+        ...request,
+        ...(parties.agent && request.alternative === '3b' ? { agent: parties.agent.name } : {}),
+      })),
+    );
     store.enqueue(
       some.map((request, j) => ({ ...request, from: 'A', data: { order: orders[j]! } })),
       clock.now(),

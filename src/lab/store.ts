@@ -16,7 +16,16 @@ import {
 import { FieldError, equal } from '../standards/bytes/index.ts';
 
 /** Parts beside the engine's file. */
-const PARTS = ['lab', 'cards', 'owner', 'escrow', 'manufacturer', 'operator-A', 'operator-B'] as const;
+const PARTS = [
+  'lab',
+  'cards',
+  'owner',
+  'escrow',
+  'manufacturer',
+  'agent',
+  'operator-A',
+  'operator-B',
+] as const;
 export type StorePart = (typeof PARTS)[number];
 
 /** Virtual time is taken in leases of so many milliseconds: what was not used is skipped when resumed. */

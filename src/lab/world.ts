@@ -10,6 +10,8 @@ import { createEscrowClient } from '../network/escrow/client.ts';
 import { createEscrow } from '../network/escrow/escrow.ts';
 import { createManufacturerClient } from '../network/manufacturer/client.ts';
 import { createManufacturer } from '../network/manufacturer/manufacturer.ts';
+import { createOtaAgent } from '../network/ota-agent/agent.ts';
+import { createOtaAgentClient } from '../network/ota-agent/client.ts';
 import { createOperatorClient, type OperatorClient } from '../network/operator/client.ts';
 import { createOperator, type Operator } from '../network/operator/operator.ts';
 import { epcRealm } from '../network/operator/profile.ts';
@@ -55,6 +57,7 @@ const ADDRESS = {
   owner: '10.0.0.1',
   escrow: '10.0.0.2',
   manufacturer: '10.0.0.3',
+  agent: '10.0.0.4',
   A: '10.1.0.1',
   B: '10.2.0.1',
   visited: '10.3.0.1',
@@ -66,6 +69,8 @@ const LINK_ADDRESS = { A: '10.1.0.9', B: '10.2.0.9' };
 const deviceAddress = (n: number): string => `10.${128 + (n >> 16)}.${(n >> 8) & 0xff}.${n & 0xff}`;
 
 const VISITED_PLMN = '00103';
+/** By which cards know an OTA agent. */
+const AGENT_NUMBER = '9990399000002';
 
 /** Another HSS for an operator of the lab; its own if undefined. Time stands still while it is asked. */
 export type LabKeeper = (operator: 'A' | 'B', vault: KeyVault) => SubscriberKeeper | undefined;
@@ -76,6 +81,8 @@ export interface WorldOptions {
   /** of the cards without a key list; milenage if not given */
   algorithm?: LabAlgorithm;
   seed: number;
+  /** cards of 3b are switched by an OTA agent who is neither A nor B */
+  agent?: boolean;
   /** the escrow of key lists is another party than the manufacturer, who hands the pairs over and forgets them */
   escrowApart?: boolean;
   faults: Faults;
@@ -106,6 +113,7 @@ export interface World {
   readonly clock: VirtualClock;
   readonly owner: OwnerClient;
   readonly operators: Record<'A' | 'B', OperatorClient>;
+  readonly agent: Parties['agent'];
   /** Who takes part, reached by a client of that alternative alone, so that its requests can be counted. */
   parties(alternative: LabAlternative): Parties;
   readonly devices: readonly LabDevice[];
@@ -177,6 +185,7 @@ async function makeWorld(
   const byAddress = new Map<string, Traffic>([
     [ADDRESS.escrow, traffic['3b']],
     [ADDRESS.manufacturer, traffic['3a']],
+    [ADDRESS.agent, traffic['3b']],
   ]);
   let sharedRoleMessages = 0;
   let visits = 0;
@@ -224,6 +233,7 @@ async function makeWorld(
     owner: edge('owner', ADDRESS.owner),
     escrow: edge('escrow', ADDRESS.escrow),
     manufacturer: edge('manufacturer', ADDRESS.manufacturer),
+    agent: edge('agent', ADDRESS.agent),
     A: edge('A', ADDRESS.A),
     B: edge('B', ADDRESS.B),
     visited: edge('visited', ADDRESS.visited),
@@ -267,6 +277,12 @@ async function makeWorld(
     B: await vault('B'),
     escrow: await vault('escrow'),
     manufacturer: await vault('manufacturer'),
+    agent: await vault('agent'),
+  };
+  const agentAccount = {
+    systemId: 'agent',
+    password: Buffer.from(seededRandom(seed, 'agent account').bytes(6)).toString('base64'),
+    address: AGENT_NUMBER,
   };
 
   const manufacturer = await createManufacturer({
@@ -282,6 +298,7 @@ async function makeWorld(
   closing.push(() => manufacturer.close());
   const fleet = makeFleet(options.devices, options.alternatives, seed, PROFILES.A, PROFILES.B, {
     certify: (iccid, publicKey) => manufacturer.certify(iccid, publicKey),
+    agent: options.agent === true,
     ...(options.algorithm && { algorithm: options.algorithm }),
   });
   const longPoll = options.patienceMs === undefined ? {} : { longPollMs: options.patienceMs };
@@ -342,6 +359,7 @@ async function makeWorld(
       smsc: ANY,
       scef: ANY,
       smpp: ANY,
+      esmes: options.agent ? [{ ...agentAccount, addresses: [agentAccount.address] }] : [],
       otaPassword: Buffer.from(random.bytes(6)).toString('base64'),
       watchdogMs: options.patienceMs ?? WATCHDOG,
       ...longPoll,
@@ -354,7 +372,25 @@ async function makeWorld(
       () => manufacturerClient.close(),
     );
   }
+  const agent = options.agent
+    ? await createOtaAgent({
+        edge: edges.agent,
+        name: 'agent',
+        api: ANY,
+        database: store.file('agent'),
+        vault: vaults.agent,
+        ring,
+        accounts: {
+          A: { ...agentAccount, smsc: operators.A.endpoints.smpp },
+          B: { ...agentAccount, smsc: operators.B.endpoints.smpp },
+        },
+        ...longPoll,
+        onError: options.onError,
+      })
+    : undefined;
+  if (agent) closing.push(() => agent.close());
   if (!store.resumed) {
+    agent?.importKeys(fleet.agentKeys);
     operators.A.importCardData(fleet.csv);
     if (fleet.box.length > 0) operators.B.importCardData(fleet.stock, 'stock');
   }
@@ -477,7 +513,10 @@ async function makeWorld(
     closing.push(() =>
       [clients.owner, clients.operators.A, clients.operators.B].forEach((each) => each.close()),
     );
-    return clients;
+    if (!agent) return clients;
+    const client = createOtaAgentClient(own, agent.endpoint);
+    closing.push(() => client.close());
+    return { ...clients, agent: { name: 'agent', client } };
   };
   const clients = clientsAt(edges.owner);
   if (options.alternatives.includes('2')) {
@@ -505,6 +544,7 @@ async function makeWorld(
     clock,
     owner: clients.owner,
     operators: clients.operators,
+    agent: clients.agent,
     parties: (alternative) => parties.get(alternative)!,
     devices,
     hss: { A: operators.A.endpoints.hss, B: operators.B.endpoints.hss },

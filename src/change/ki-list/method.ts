@@ -41,6 +41,7 @@ export function createKiListMethod(options: KiListOptions): ChangeMethod {
     delaySeconds: options.delaySeconds ?? 10,
     commitOnAka: options.commitOnAka ?? false,
     indexOf: ({ data }) => Number(data.index),
+    agent: parties.agent?.client,
   });
   const policies: Record<Step, StepPolicy> = {
     reserve: { timeout: DAY, pause: 10_000, longestPause: HOUR },
@@ -73,7 +74,11 @@ export function createKiListMethod(options: KiListOptions): ChangeMethod {
     await probe(decisions, to);
     return decisions.outcomes((change) => ({
       go: 'next',
-      data: { index: released.get(change)!.index, ...MAY_SWITCH },
+      data: {
+        index: released.get(change)!.index,
+        ...(parties.agent ? { release: released.get(change)!.release } : {}),
+        ...MAY_SWITCH,
+      },
     }));
   };
 

@@ -7,7 +7,7 @@
  * does not do the reset it is asked for is asked again and again, and the trial runs out meanwhile.
  */
 import { newSqnArray, type SqnArray } from '../../standards/aka/index.ts';
-import { FieldError, equal } from '../../standards/bytes/index.ts';
+import { FieldError, equal, toHex } from '../../standards/bytes/index.ts';
 import {
   COMMIT_ON_AKA,
   FALLBACK_TAR,
@@ -48,6 +48,7 @@ import {
   TRANSIENT_FILES,
   imsiContent,
   pairAt,
+  pairsOf,
   subscriptionFiles,
   withFiles,
   type KeyList,
@@ -81,6 +82,13 @@ function put(session: Session, changed: Partial<KeyList>): void {
   session.state = { ...session.state, list: { ...session.state.list!, ...changed } };
 }
 
+/** Under the pair's keys, or those of an agent, whose set is good for this application alone. */
+function maySwitch({ state }: Session, keySet: number): boolean {
+  if (keySet === KEY_LIST_KEY_SET) return true;
+  const tars = state.keySets.find(({ number }) => number === keySet)?.tars;
+  return pairsOf(state) !== undefined && tars?.length === 1 && tars[0] === toHex(KEY_LIST_TAR);
+}
+
 /** A command of the application, already proven; `keySet` is the one whose keys proved it. */
 export function listCommand(session: Session, keySet: number, bytes: Uint8Array): Answer {
   let command: CommandApdu;
@@ -101,7 +109,7 @@ export function listCommand(session: Session, keySet: number, bytes: Uint8Array)
       case KEY_LIST_INS.switch:
       case KEY_LIST_INS.commit:
       case KEY_LIST_INS.cancel:
-        if (keySet !== KEY_LIST_KEY_SET) return refuse(KEY_LIST_SW.security);
+        if (!maySwitch(session, keySet)) return refuse(KEY_LIST_SW.security);
         if (command.ins === KEY_LIST_INS.switch) return arm(session, list, decodeKeyListSwitch(data));
         if (command.ins === KEY_LIST_INS.commit) return commit(session, list, decodeKeyListEnd(data));
         return cancel(session, list, decodeKeyListEnd(data));

@@ -181,7 +181,7 @@ export function changeRoutes(context: ChangeContext, undoing: readonly Undo[]): 
     const { imsi } = subscriber;
     const settings = context.settingsOf(subscriber);
     const reservation = await signer.sign('reservation', {
-      aud: [ordered.from],
+      aud: [ordered.from, ...(ordered.agent === undefined ? [] : [ordered.agent])],
       ...context.lifetime(),
       change: ordered.change,
       iccid: ordered.iccid,

@@ -56,6 +56,7 @@ const plain = each(done);
 const assigned = each(z.object({ imsi: z.string(), iccid: z.string() }));
 const profiled = each(z.object({ profile: cardProfileSchema, wayBack: z.string() }));
 const accepted = each(z.object({ ok: z.literal(true), hardened: z.boolean() }));
+const consented = each(z.object({ consent: z.string() }));
 const transferred = each(z.object({ transfer: z.string() }));
 const destroyed = each(z.object({ receipt: z.string() }));
 
@@ -74,6 +75,8 @@ export interface OperatorClient {
   commit(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
   /** A: takes its SWITCH back, by OTA where it may have arrived. B: ends the trial with the fall-back, by OTA. */
   stop(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
+  /** B: its signed consent, for the order's OTA agent, that the trial is ended for good. */
+  consent(orders: readonly string[]): Promise<(Refused | { consent: string })[]>;
   /** A: removes the old subscription. */
   retire(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
   /** B: gives the change up; its subscription is removed and the pair burnt. */
@@ -127,6 +130,7 @@ export function createOperatorClient(edge: Edge, at: Endpoint): OperatorClient {
     switch: (requests) => ask('/switches', requests, plain),
     commit: (orders) => ask('/commits', orders, plain),
     stop: (orders) => ask('/stops', orders, plain),
+    consent: (orders) => ask('/consents', orders, consented),
     retire: (orders) => ask('/retirements', orders, plain),
     undo: (orders) => ask('/undos', orders, plain),
     profile: (orders) => ask('/profiles', orders, profiled),

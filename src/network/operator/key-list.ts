@@ -50,12 +50,15 @@ export function createKeyListPart(
     return {
       index,
       release: await signer.sign('index-release', {
-        aud: [escrow.name, ordered.to],
+        aud: [escrow.name, ordered.to, ...(ordered.agent === undefined ? [] : [ordered.agent])],
         ...context.lifetime(),
         change: ordered.change,
         iccid: ordered.iccid,
         index,
         to: ordered.to,
+        ...(ordered.agent === undefined
+          ? {}
+          : { serving: { msisdn: subscriber.msisdn, reportTo: profile.otaAddress } }),
       }),
     };
   };
@@ -90,8 +93,26 @@ export function createKeyListPart(
     });
   };
 
+  /** For the OTA agent of the order: the device is B's, its trial may end for good. */
+  const consent = async (jws: string): Promise<{ consent: string }> => {
+    const ordered = of3b(await context.asB(jws));
+    const subscriber = context.reservedFor(ordered);
+    if (ordered.agent === undefined) throw refuse(403, 'bad-order', 'the order names no OTA agent');
+    if (subscriber.state !== 'ready')
+      throw refuse(409, 'bad-order', `IMSI ${subscriber.imsi} is ${subscriber.state}`);
+    return {
+      consent: await signer.sign('commit-consent', {
+        aud: [ordered.agent],
+        ...context.lifetime(),
+        change: ordered.change,
+        iccid: ordered.iccid,
+      }),
+    };
+  };
+
   return {
     routes: [
+      context.batch('/consents', jwsSchema, consent),
       context.batch('/releases', jwsSchema, release),
       post(
         '/subscriptions',

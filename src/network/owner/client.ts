@@ -7,7 +7,13 @@ import { callRole } from '../wire/http.ts';
 export interface OwnerClient {
   /** Signed orders, one per request, in the same order. */
   order(
-    requests: readonly { change: string; device: string; to: string; alternative: string }[],
+    requests: readonly {
+      change: string;
+      device: string;
+      to: string;
+      alternative: string;
+      agent?: string;
+    }[],
   ): Promise<string[]>;
   /** Tells where a device lives after its change. */
   moved(devices: readonly { device: string; operator: string; imsi: string }[]): Promise<void>;

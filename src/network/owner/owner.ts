@@ -43,6 +43,8 @@ const orderRequestSchema = z.strictObject({
   device: z.string(),
   to: z.string(),
   alternative: z.enum(['1a', '1b', '2', '3a', '3b']),
+  /** who is to switch the card, where it is not its operators */
+  agent: z.string().min(1).optional(),
 });
 
 export interface OwnedDevice {
@@ -134,7 +136,7 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
     post('/orders', z.array(orderRequestSchema).max(1000), async ({ body }) => {
       const iat = Math.floor(edge.clock.now() / 1000);
       const orders = await Promise.all(
-        body.map(({ change, device, to, alternative }) => {
+        body.map(({ change, device, to, alternative, agent }) => {
           const row = find.get(device);
           if (!row) throw new Problem(404, 'unknown-device', `device ${device} is not this owner's`);
           if (!options.operators.includes(to)) {
@@ -147,7 +149,7 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
           if (row.operator === to) throw new Problem(409, 'already-there', `device ${device} is with ${to}`);
           const from = String(row.operator);
           return signer.sign('order', {
-            aud: [from, to, ...options.audience],
+            aud: [from, to, ...options.audience, ...(agent === undefined ? [] : [agent])],
             iat,
             exp: iat + ORDER_LIFE,
             change,
@@ -158,6 +160,7 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
             from,
             to,
             alternative,
+            ...(agent === undefined ? {} : { agent }),
           });
         }),
       );

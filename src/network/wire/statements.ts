@@ -32,11 +32,20 @@ export const orderSchema = z.strictObject({
   from: z.string().min(1),
   to: z.string().min(1),
   alternative: z.enum(['1a', '1b', '2', '3a', '3b']),
+  /** the OTA agent who is to switch the card, where it is not A and B (3b) */
+  agent: z.string().min(1).optional(),
 });
 export type Order = z.infer<typeof orderSchema>;
 
 /** A's word to the escrow: the pair (ICCID, index) may go to that operator for that order. */
-export const indexReleaseSchema = z.strictObject({ ...envelope, iccid, index, to: z.string().min(1) });
+export const indexReleaseSchema = z.strictObject({
+  ...envelope,
+  iccid,
+  index,
+  to: z.string().min(1),
+  /** for an OTA agent: where the card is reached now, and whom it tells that it fell back */
+  serving: z.strictObject({ msisdn: z.string(), reportTo: z.string() }).optional(),
+});
 export type IndexRelease = z.infer<typeof indexReleaseSchema>;
 
 /** B's or A's word to the escrow: the change was rolled back; the pair must never be used. */
@@ -81,6 +90,10 @@ export type KeyTransfer = z.infer<typeof keyTransferSchema>;
 export const destroyedSchema = z.strictObject({ ...envelope, iccid });
 export type Destroyed = z.infer<typeof destroyedSchema>;
 
+/** B's word to an OTA agent: the trial of that card may be ended for good (3b). */
+export const commitConsentSchema = z.strictObject({ ...envelope, iccid });
+export type CommitConsent = z.infer<typeof commitConsentSchema>;
+
 /** A manufacturer's word to the escrow of a card's list: a pair, wrapped to the escrow's vault (alternative 3b). */
 export const listDepositSchema = z.strictObject({
   iss: z.string().min(1),
@@ -95,6 +108,7 @@ export const listDepositSchema = z.strictObject({
 export type ListDeposit = z.infer<typeof listDepositSchema>;
 
 const schemas = {
+  'commit-consent': commitConsentSchema,
   'list-deposit': listDepositSchema,
   'key-transfer': keyTransferSchema,
   destroyed: destroyedSchema,
@@ -112,6 +126,7 @@ export type KeyRing = Record<string, { role: 'owner' | 'operator' | 'manufacture
 /** Who may say what: an operator cannot order, an owner cannot release. */
 const SPEAKERS: Record<StatementKind, KeyRing[string]['role']> = {
   'list-deposit': 'manufacturer',
+  'commit-consent': 'operator',
   order: 'owner',
   reservation: 'operator',
   'key-transfer': 'operator',
