@@ -27,14 +27,54 @@ import type {
   Sockets,
 } from './index.ts';
 
-export const realClock: Clock = {
-  now: () => Date.now(),
-  after(milliseconds, run) {
-    const handle = setTimeout(run, milliseconds);
-    return { cancel: () => clearTimeout(handle) };
-  },
-  hold: (work) => work,
-};
+/** Longest that Node's timers can wait, in milliseconds; more than that they would not wait at all. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+/** Of the time that passes, how much the clock may be set by to follow the wall clock. */
+const SLEW = 0.01;
+
+export interface RealClockOptions {
+  /** milliseconds since 1970, as the machine believes; it may be set, forwards and backwards */
+  wall?: () => number;
+  /** milliseconds that only ever grow with time */
+  monotonic?: () => number;
+  /** time that had passed before, as far as somebody wrote down: a machine set back begins no earlier */
+  notBefore?: number;
+}
+
+/**
+ * The machine's time, kept by its monotonic clock: who sets the wall clock, by hours even, moves nothing that is due,
+ * and no statement expires for it. It follows the wall clock by at most a hundredth of the time that passes, and never
+ * goes backwards.
+ */
+export function createRealClock(options: RealClockOptions = {}): Clock {
+  const { wall = () => Date.now(), monotonic = () => performance.now(), notBefore = 0 } = options;
+  let now = Math.max(wall(), notBefore);
+  let read = monotonic();
+  return {
+    now() {
+      const at = monotonic();
+      const passed = Math.max(0, at - read);
+      read = at;
+      const apart = wall() - (now + passed);
+      now += passed + Math.max(-SLEW * passed, Math.min(SLEW * passed, apart));
+      return Math.floor(now);
+    },
+    after(milliseconds, run) {
+      let handle: NodeJS.Timeout;
+      const wait = (left: number): void => {
+        handle = setTimeout(
+          () => (left > LONGEST_TIMER ? wait(left - LONGEST_TIMER) : run()),
+          Math.min(left, LONGEST_TIMER),
+        );
+      };
+      wait(milliseconds);
+      return { cancel: () => clearTimeout(handle) };
+    },
+    hold: (work) => work,
+  };
+}
+
+export const realClock: Clock = createRealClock();
 
 export const realRandom: Random = { bytes: (length) => new Uint8Array(randomBytes(length)) };
 
