@@ -1,7 +1,6 @@
 /** What the ISIM's files say of a subscription: what is derived from its IMSI, where nothing else is given. */
 import { FieldError, equal } from '../../standards/bytes/index.ts';
 import * as uicc from '../../standards/uicc/index.ts';
-import type { CardFile } from './card-file-schema.ts';
 import { FILES, placeOf } from './layout.ts';
 
 /** Of an identity what is not derived from the IMSI. */
@@ -50,8 +49,15 @@ export function savedIsim(
   return isimFiles(read(uicc.EF_IMSI) ?? '000000', read(uicc.EF_AD)?.mncLength ?? 2);
 }
 
+/** What of a card file says whether there is an ISIM. */
+interface MayHaveIsim {
+  isim?: object | null | undefined;
+  files?: Record<string, string> | undefined;
+  deactivated?: readonly string[] | undefined;
+}
+
 /** Whether a card file has an ISIM. @throws FieldError on files of one that is not there */
-export function isimIn({ isim, files = {}, deactivated = [] }: CardFile): boolean {
+export function isimIn({ isim, files = {}, deactivated = [] }: MayHaveIsim): boolean {
   if (isim !== null) return true;
   for (const [field, paths] of [
     ['files', Object.keys(files)],

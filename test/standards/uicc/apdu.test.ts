@@ -161,5 +161,5 @@ test('AUTHENTICATE: challenge, success, synchronisation failure, GSM (TS 31.102 
   );
   surviveHostile(decodeAuthenticateResult, [fromHex(success), fromHex(failure)], encodeAuthenticateResult);
   surviveHostile(decodeGsmResult, [fromHex('04010203040808090a0b0c0d0e0f')], encodeGsmResult);
-  assert.deepEqual(AUTHENTICATE_P2, { gsm: 0x80, umts: 0x81 });
+  assert.deepEqual(AUTHENTICATE_P2, { gsm: 0x80, umts: 0x81, ims: 0x81, httpDigest: 0x82, gba: 0x84 });
 });
