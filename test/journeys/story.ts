@@ -68,6 +68,8 @@ export interface Story {
 export interface Setting {
   /** 3b if not given */
   alternative?: '3a' | '3b';
+  /** of 3b: who keeps the lists is not the manufacturer; who switches the cards is neither A nor B */
+  variants?: { escrowApart?: boolean; agent?: boolean };
   /** none if not given: nothing outlives the story */
   store?: LabStore;
   pcap?: string;
@@ -102,6 +104,7 @@ export async function begin(
   const world = await createWorld({
     devices,
     alternatives: [alternative],
+    ...setting.variants,
     seed: 3,
     faults,
     store: setting.store ?? { ...noStore(), ...(setting.long ? { file } : {}) },
@@ -111,7 +114,8 @@ export async function begin(
   });
   const { clock } = world;
   const store = openChangeStore(':memory:');
-  const parties = hearing({ owner: world.owner, operators: world.operators });
+  const { agent } = world;
+  const parties = hearing({ owner: world.owner, operators: world.operators, ...(agent && { agent }) });
   const progress: Progress[] = [];
   const standing = new Map<string, { step: Step; state: string }>();
   const engine = createChangeEngine({
@@ -171,7 +175,9 @@ export async function begin(
     },
     async order(device, from, to, by = alternative) {
       const change = (++count).toString(16).padStart(16, '0');
-      const [order] = await ask(world.owner.order([{ change, device, to, alternative: by }]));
+      const [order] = await ask(
+        world.owner.order([{ change, device, to, alternative: by, ...(agent && { agent: agent.name }) }]),
+      );
       return { change, order: order!, device, from, to };
     },
     begin(...ordered) {
