@@ -101,6 +101,31 @@ test('no more changes than a wave have keys under way; an end makes room, a lost
   assert.ok(!(await waits()));
 });
 
+test('a card whose ISIM refuses is called back at once; one that took it is waited for', async () => {
+  const outcome = async (facts: Change['facts'], data: Change['data'] = {}): Promise<Outcome> => {
+    const { run } = method(10);
+    const one = { ...change('1', { sent: true, writtenAt: 900, ...data }), step: 'switch' as const, facts };
+    return (await run('switch', [one]))[0]!;
+  };
+  for (const [facts, go] of [
+    [{}, 'wait'],
+    [{ 'proof write-isim A': 'refused' }, 'back'],
+    [{ 'proof write-isim A': 'done' }, 'wait'],
+    [{ 'proof write-isim A': 'done', 'proof write A': 'refused' }, 'back'],
+    // Of an earlier try: what is asked of the card now is the ISIM's part.
+    [{ 'proof write-isim A': 'unproven', 'proof write A': 'refused' }, 'wait'],
+    [{ 'proof write A': 'refused' }, 'back'],
+    [{ 'registered B': 950, 'proof write-isim A': 'refused' }, 'next'],
+  ] as const) {
+    assert.equal((await outcome(facts)).go, go, JSON.stringify(facts));
+  }
+  // Nothing is known of it after a while: it is asked again.
+  const { run, asked } = method(10);
+  const silent = { ...change('1', { sent: true, writtenAt: 1000 - 86_400_000, reservation: 'r' }) };
+  await run('switch', [{ ...silent, step: 'switch', facts: { 'proof write-isim A': 'unproven' } }]);
+  assert.deepEqual(asked, ['A write 1']);
+});
+
 test('a process that comes later counts those that were under way when they next run', async () => {
   const { run } = method(1);
   await run('confirm', [{ ...change('1', { releasing: true }), step: 'confirm' }]);

@@ -87,8 +87,7 @@ export function createFileSets(store: OperatorStore, ota: OtaGateway): FileSets 
       ota.withdraw(change, command);
     },
     proved(change, command, { result }) {
-      if (result === 'unproven') return;
-      // The way home does not end at an ISIM that refuses.
+      // The way home does not end at an ISIM that refuses or never answers.
       if (command === isimPart('restore') || (command === isimPart('write') && result === 'done')) {
         sendRest(change, command === isimPart('write') ? 'write' : 'restore');
       }

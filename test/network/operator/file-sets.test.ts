@@ -80,12 +80,14 @@ describe('a set of files', () => {
     }
   });
 
-  test('the way home does not end at an ISIM that refuses, but waits for a card that is silent', () => {
-    send('restore');
-    files.proved('c1', 'restore-isim', { result: 'unproven' });
-    assert.deepEqual(names(), ['restore-isim']);
-    files.proved('c1', 'restore-isim', { result: 'refused', sw: 0x6a82 });
-    assert.deepEqual(names(), ['restore-isim', 'restore']);
+  test('the way home does not end at an ISIM that refuses or is never heard', () => {
+    for (const result of [{ result: 'refused', sw: 0x6a82 }, { result: 'unproven' }, done] as const) {
+      open([toHex(TAR.rfmIsim)]);
+      send('restore');
+      assert.deepEqual(names(), ['restore-isim']);
+      files.proved('c1', 'restore-isim', result);
+      assert.deepEqual(names(), ['restore-isim', 'restore']);
+    }
   });
 
   test('what is withdrawn is withdrawn whole: a proof that comes late sends nothing', () => {
