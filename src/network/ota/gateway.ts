@@ -306,7 +306,8 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
         pace.throttled();
         if (isOpen(id)) begun.set(id, { counter, part: i, doubts });
         else callBack(id);
-        later.run(edge.clock.now(), id);
+        // In its place before those that came later.
+        later.run(Number(row.due), id);
         return;
       }
       begun.delete(id);

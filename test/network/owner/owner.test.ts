@@ -90,6 +90,17 @@ describe('the owner', () => {
     assert.equal((await client.device('d')).operator, 'B');
   });
 
+  test('takes no scan of another card, of another device, or of work that nobody ordered', async () => {
+    const iccid = '8988211000000000011';
+    const scan = { change: CHANGE, kind: 'swap', technician: 't', iccid, imei: DEVICE.imei } as const;
+    await refused(client.pair(scan), 404, 'no-work-order', /has no such work order/);
+    await client.orderWork([{ change: CHANGE, device: 'd', kind: 'swap', iccid }]);
+    const other = { ...scan, iccid: '8988211000000000029' };
+    await refused(client.pair(other), 409, 'wrong-card', /8988211000000000029, expected 8988211000000000011/);
+    await refused(client.pair({ ...scan, imei: '490154203237526' }), 409, 'wrong-device', /imei: 490/);
+    await client.pair(scan);
+  });
+
   test('hears a device by its name, over the operator that says so; no stranger', async () => {
     const payload = (text: string): Uint8Array => new TextEncoder().encode(text);
     const heard = { operator: 'B', imsi: ELSEWHERE.imsi };
