@@ -4,9 +4,10 @@
  */
 import * as aka from './aka.ts';
 import * as engine from './engine.ts';
+import * as gsup from './gsup.ts';
 import * as ota from './ota.ts';
 
-const benches = { aka, ota, engine };
+const benches = { aka, ota, engine, gsup };
 const wanted = process.argv.slice(2);
 for (const name of wanted) {
   if (!(name in benches)) {
