@@ -23,6 +23,8 @@ const PARTS = [
   'escrow',
   'manufacturer',
   'agent',
+  'agent-A',
+  'agent-B',
   'operator-A',
   'operator-B',
 ] as const;

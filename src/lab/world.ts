@@ -381,8 +381,8 @@ async function makeWorld(
         vault: vaults.agent,
         ring,
         accounts: {
-          A: { ...agentAccount, smsc: operators.A.endpoints.smpp },
-          B: { ...agentAccount, smsc: operators.B.endpoints.smpp },
+          A: { ...agentAccount, smsc: operators.A.endpoints.smpp, messages: store.file('agent-A') },
+          B: { ...agentAccount, smsc: operators.B.endpoints.smpp, messages: store.file('agent-B') },
         },
         ...longPoll,
         onError: options.onError,

@@ -62,8 +62,8 @@ test('a card whose list a third party keeps is switched by a fourth', async (t) 
         assert.equal((await story.heard(DEVICE))?.operator, 'B');
         assert.deepEqual(sent(store.file('operator-A')), []);
         assert.deepEqual(sent(store.file('operator-B')), []);
-        assert.deepEqual(sent(`${store.file('agent')}-A`), ['switch']);
-        assert.deepEqual(sent(`${store.file('agent')}-B`), ['commit']);
+        assert.deepEqual(sent(store.file('agent-A')), ['switch']);
+        assert.deepEqual(sent(store.file('agent-B')), ['commit']);
       },
     );
     await t.test('4. the Ki in use is known to B and the escrow, and to nobody else', () => {
@@ -95,7 +95,7 @@ test('a card whose list a third party keeps is switched by a fourth', async (t) 
           [3, 'burnt'],
         ],
       );
-      assert.ok(sent(`${store.file('agent')}-A`).includes('cancel'));
+      assert.ok(sent(store.file('agent-A')).includes('cancel'));
     });
     await story.end();
   } finally {

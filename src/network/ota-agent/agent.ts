@@ -40,6 +40,8 @@ export interface AgentAccount {
   password: string;
   /** the agent's number there */
   address: string;
+  /** database file of what is under way there, or `:memory:` */
+  messages: string;
   limits?: SmscLimits;
 }
 
@@ -57,7 +59,7 @@ export interface OtaAgentOptions {
   name: string;
   /** where to listen */
   api: Endpoint;
-  /** database file, or `:memory:`; each account has one beside it */
+  /** database file, or `:memory:` */
   database: string;
   vault: KeyVault;
   /** whose statements count */
@@ -111,8 +113,7 @@ export async function createOtaAgent(options: OtaAgentOptions): Promise<OtaAgent
 
   const gateways = new Map<string, { gateway: OtaGateway; messages: DatabaseSync }>();
   for (const [operator, account] of Object.entries(options.accounts)) {
-    const beside = options.database === ':memory:' ? ':memory:' : `${options.database}-${operator}`;
-    const messages = new DatabaseSync(beside);
+    const messages = new DatabaseSync(account.messages);
     messages.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; ${MESSAGE_SCHEMA}`);
     const store: GatewayStore = {
       database: messages,

@@ -23,7 +23,13 @@ before(async () => {
   const names: Name[] = ['owner', 'A', 'B', 'C'];
   const made = await Promise.all(names.map((name) => createSigner(realEdge.clock, name)));
   signers = Object.fromEntries(made.map((each) => [each.name, each])) as typeof signers;
-  const account = { smsc: NOWHERE, systemId: 'agent', password: 'secret', address: '9990399000002' };
+  const account = {
+    smsc: NOWHERE,
+    systemId: 'agent',
+    password: 'secret',
+    address: '9990399000002',
+    messages: ':memory:',
+  };
   agent = await createOtaAgent({
     edge: realEdge,
     name: 'agent',

@@ -1,0 +1,273 @@
+/**
+ * The invariants of a change of operator (docs/guarantees.md), watched while a small fleet changes under a random
+ * plan of faults. What is watched is not what the engine believes: it is the cards, the databases of A and B, and what
+ * the owner's application heard.
+ */
+import { DatabaseSync } from 'node:sqlite';
+import fc from 'fast-check';
+import type { ChangeMethod } from '../../src/change/change.ts';
+import { createChangeEngine } from '../../src/change/engine.ts';
+import { createKiListMethod } from '../../src/change/ki-list/method.ts';
+import { createKiTransferMethod } from '../../src/change/ki-transfer/method.ts';
+import { followParties } from '../../src/change/parties.ts';
+import { openChangeStore } from '../../src/change/store.ts';
+import { createSwapMethod } from '../../src/change/swap/method.ts';
+import type { LabDevice } from '../../src/lab/device.ts';
+import { TRIAL_CAUSES, parseFaults } from '../../src/lab/faults.ts';
+import { noStore } from '../../src/lab/store.ts';
+import { HEARTBEAT, createWorld } from '../../src/lab/world.ts';
+
+/** A time in which something is wrong, in minutes from the orders. */
+interface Spell {
+  at: number;
+  minutes: number;
+}
+
+/** What happens in one run. */
+export interface Plan {
+  alternative: '2' | '3a' | '3b';
+  devices: number;
+  seed: number;
+  trialMinutes: number;
+  commitOnAka: boolean;
+  escrowApart: boolean;
+  agent: boolean;
+  /** on the air and to the devices */
+  faults: readonly string[];
+  bad: readonly Spell[];
+  /** B's HSS does not answer */
+  down: readonly Spell[];
+  /** B's subscriptions are refused with this cause */
+  refused: readonly (Spell & { cause: number })[];
+}
+
+const MINUTE = 60_000;
+const DAY = 1440;
+/** All changes have ended after so many days, or something hangs. */
+const DAYS = 200;
+
+const spell = (longest: number): fc.Arbitrary<Spell> =>
+  fc.record({ at: fc.integer({ min: 0, max: 360 }), minutes: fc.integer({ min: 1, max: longest }) });
+
+export const plans: fc.Arbitrary<Plan> = fc.record({
+  alternative: fc.constantFrom('2' as const, '3a' as const, '3b' as const),
+  devices: fc.integer({ min: 3, max: 5 }),
+  seed: fc.integer({ min: 1, max: 1_000_000 }),
+  trialMinutes: fc.integer({ min: 15, max: 180 }),
+  commitOnAka: fc.boolean(),
+  escrowApart: fc.boolean(),
+  agent: fc.boolean(),
+  faults: fc.subarray(['lose-sms', 'duplicate-sms', 'reorder', 'cut-power', 'jam']),
+  bad: fc.array(spell(DAY), { maxLength: 3 }),
+  down: fc.array(spell(DAY), { maxLength: 2 }),
+  refused: fc.array(
+    fc.tuple(spell(600), fc.constantFrom(...TRIAL_CAUSES)).map(([each, cause]) => ({ ...each, cause })),
+    { maxLength: 2 },
+  ),
+});
+
+let runs = 0;
+
+/**
+ * Runs a plan. The last device is ordered nowhere.
+ * @param spoil puts something else in the place of a method, to see that what it breaks is found out
+ * @returns what was broken, each with the virtual minute in which it was seen; nothing if all held
+ */
+export async function broken(
+  plan: Plan,
+  spoil: (method: ChangeMethod) => ChangeMethod = (method) => method,
+): Promise<string[]> {
+  const run = ++runs;
+  const file = (part: string): string => `file:invariants-${run}-${part}?mode=memory&cache=shared`;
+  const faults = parseFaults(plan.faults);
+  const found: string[] = [];
+  const world = await createWorld({
+    devices: plan.devices,
+    alternatives: [plan.alternative],
+    seed: plan.seed,
+    faults,
+    escrowApart: plan.escrowApart,
+    agent: plan.agent,
+    store: { ...noStore(), file },
+    patienceMs: DAY * MINUTE,
+    onError: (error) => found.push(`an error: ${String(error)}`),
+  });
+  const { clock } = world;
+  /** after so many minutes from the orders nothing is wrong any more */
+  const last = Math.max(
+    0,
+    ...[...plan.bad, ...plan.down, ...plan.refused].map(({ at, minutes }) => at + minutes),
+  );
+  const store = openChangeStore(':memory:');
+  const { agent } = world;
+  const parties = { owner: world.owner, operators: world.operators, ...(agent && { agent }) };
+  const made = {
+    '2': () => createSwapMethod({ clock, parties }),
+    '3a': () => createKiTransferMethod({ clock, parties, trialSeconds: 60 * plan.trialMinutes }),
+    '3b': () =>
+      createKiListMethod({
+        clock,
+        parties,
+        trialSeconds: 60 * plan.trialMinutes,
+        commitOnAka: plan.commitOnAka,
+      }),
+  };
+  const states = new Map<string, string>();
+  const engine = createChangeEngine({
+    clock,
+    store,
+    methods: [spoil(made[plan.alternative]())],
+    observe: ({ change, state }) => {
+      if (state) states.set(change, state);
+      watch();
+    },
+  });
+  const following = followParties(parties, store, engine);
+  const opened = {
+    A: new DatabaseSync(file('operator-A')),
+    B: new DatabaseSync(file('operator-B')),
+    owner: new DatabaseSync(file('owner')),
+  };
+  const stateOf = {
+    A: opened.A.prepare('SELECT state FROM subscriber WHERE imsi = ?'),
+    B: opened.B.prepare('SELECT state FROM subscriber WHERE imsi = ?'),
+  };
+  const heardOf = opened.owner.prepare('SELECT heard_over, heard_at FROM device WHERE device = ?');
+  let ordered = Infinity;
+  const seen = new Set<string>();
+  const wrong = (device: LabDevice | undefined, what: string): void => {
+    const name = device ? `${device.made.name} (${device.made.class}): ` : '';
+    if (seen.has(name + what)) return;
+    seen.add(name + what);
+    found.push(`minute ${Math.round((clock.now() - ordered) / MINUTE)}: ${name}${what}`);
+  };
+  const plmn = { A: '00101', B: '00102' };
+  const alive = (operator: 'A' | 'B', imsi: string): boolean =>
+    stateOf[operator].get(imsi)?.state === 'ready';
+  const operatorOf = (imsi: string | undefined): 'A' | 'B' | undefined =>
+    imsi?.startsWith(plmn.A) ? 'A' : imsi?.startsWith(plmn.B) ? 'B' : undefined;
+
+  /** Make before break, and nobody without an order, at this very moment. */
+  const watch = (): void => {
+    world.devices.forEach((device, i) => {
+      const old = device.made.card.usim.imsi;
+      const imsi = device.imsi();
+      const at = operatorOf(imsi);
+      const trial = device.card().list?.trial;
+      if (i === world.devices.length - 1 && (imsi !== old || !alive('A', old))) {
+        wrong(device, 'it moved, and nobody ordered it');
+      }
+      if (at === undefined) wrong(device, 'its card has nobody’s IMSI');
+      else if (!trial && !alive(at, imsi!)) wrong(device, `it lives on ${at}, where its subscription is not`);
+      if (alive('A', old)) return;
+      if (trial) wrong(device, 'A’s subscription is gone, and its trial is not over');
+      if (at === 'A' && imsi === old) wrong(device, 'A’s subscription is gone, and it lives on it');
+      if (heardOf.get(device.made.name)?.heard_over !== 'B') {
+        wrong(device, 'A’s subscription is gone, and its application was not heard over B');
+      }
+    });
+  };
+
+  const until = async (holds: () => boolean, minutes: number): Promise<boolean> => {
+    let over = false;
+    const timer = clock.after(minutes * MINUTE, () => (over = true));
+    await world.run(() => over || holds());
+    timer.cancel();
+    return holds();
+  };
+  const ask = async <T>(work: Promise<T>): Promise<T> => {
+    let done = false;
+    const settled = work.finally(() => (done = true));
+    settled.catch(() => undefined);
+    await world.run(() => done);
+    return settled;
+  };
+  /** From minute to minute, then more seldom. */
+  const look = (): void => {
+    watch();
+    const minutes = (clock.now() - ordered) / MINUTE;
+    clock.after((minutes < DAY ? 10 : minutes < 3 * DAY ? 60 : 360) * MINUTE, look);
+  };
+  const during = (spells: readonly Spell[], begin: (i: number) => void, end: () => void): void => {
+    spells.forEach(({ at, minutes }, i) => {
+      clock.after(at * MINUTE, () => begin(i));
+      clock.after((at + minutes) * MINUTE, () => {
+        const now = (clock.now() - ordered) / MINUTE;
+        // Spells may overlap: it is over when the last of them is.
+        if (!spells.some((other) => other.at <= now && now < other.at + other.minutes)) end();
+      });
+    });
+  };
+
+  try {
+    await until(() => false, 5);
+    const leaving = world.devices.slice(0, -1).map(({ made: { name } }, i) => ({
+      change: (i + 1).toString(16).padStart(16, '0'),
+      device: name,
+      to: 'B',
+      alternative: plan.alternative,
+      ...(agent && plan.alternative === '3b' && { agent: agent.name }),
+    }));
+    const orders = await ask(world.owner.order(leaving));
+    ordered = clock.now();
+    during(
+      plan.bad,
+      () => world.setFaults(true),
+      () => world.setFaults(false),
+    );
+    during(
+      plan.down,
+      () => world.setTargetDown(true),
+      () => world.setTargetDown(false),
+    );
+    during(
+      plan.refused,
+      (i) => (faults.cause = plan.refused[i]!.cause),
+      () => delete faults.cause,
+    );
+    look();
+    store.enqueue(
+      leaving.map(({ change, device, to, alternative }, i) => ({
+        change,
+        device,
+        from: 'A',
+        to,
+        alternative,
+        data: { order: orders[i]! },
+      })),
+      clock.now(),
+    );
+    engine.wake();
+    if (!(await until(() => states.size === leaving.length, DAYS * DAY))) {
+      wrong(undefined, `${leaving.length - states.size} changes have not ended after ${DAYS} days`);
+    }
+    const left = last + 60 - (clock.now() - ordered) / MINUTE;
+    if (left > 0) await until(() => false, left);
+    const from = clock.now();
+    await until(
+      () => world.devices.every(({ made: { name } }) => Number(heardOf.get(name)?.heard_at) > from),
+      (4 * HEARTBEAT) / MINUTE,
+    );
+    watch();
+    leaving.forEach(({ change }, i) => {
+      const device = world.devices[i]!;
+      const state = states.get(change) ?? 'live';
+      const heard = heardOf.get(device.made.name);
+      const where = Number(heard?.heard_at) > from ? String(heard?.heard_over) : 'nobody';
+      const expected = state === 'done' ? 'B' : 'A';
+      if (where !== expected) wrong(device, `it is ${state}, and heard over ${where}`);
+      if (state === 'awaitingVisit' && device.hasTrial) wrong(device, 'it awaits a visit');
+      // A swap is another card; all others take another IMSI once, and once more on the way back.
+      const most = plan.alternative === '2' ? 0 : state === 'done' ? 1 : 2;
+      if (device.switches > most)
+        wrong(device, `it is ${state}, and changed its IMSI ${device.switches} times`);
+    });
+  } finally {
+    following.close();
+    await engine.close();
+    store.close();
+    await world.close();
+    for (const each of Object.values(opened)) each.close();
+  }
+  return found;
+}
