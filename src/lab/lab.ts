@@ -50,8 +50,10 @@ export type LabLine =
     };
 
 export interface AlternativeResult extends Tally {
-  /** of 3a: how many cards cannot fall back by themselves, how many can, and how many of these are hardened */
-  cards?: { plain: number; fallback: number; hardened: number };
+  /** of 3a: how many cards cannot fall back by themselves, and how many can */
+  cards?: { plain: number; fallback: number };
+  /** of those that can: how many have a certified key agreement key, so that A cannot follow */
+  hardened?: number;
   smsPerDevice: number;
   airBytesPerDevice: number;
   roleMessagesPerDevice: number;
@@ -311,7 +313,7 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
     const ofClass = (cardClass: CardClass): number =>
       mine.filter(({ made }) => made.class === cardClass).length;
     const hardened = ofClass('hardened');
-    const classes = { plain: ofClass('plain'), fallback: ofClass('fallback') + hardened, hardened };
+    const cards = { plain: ofClass('plain'), fallback: ofClass('fallback') + hardened };
     return [
       name,
       {
@@ -323,7 +325,7 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
         smsPerDevice: perDevice(sums.sms, count),
         airBytesPerDevice: perDevice(sums.bytes, count),
         roleMessagesPerDevice: perDevice(sums.roleMessages + (total.shared * count) / devices, count),
-        ...(name === '3a' ? { cards: classes } : {}),
+        ...(name === '3a' ? { cards, hardened } : {}),
       },
     ];
   });

@@ -35,6 +35,8 @@ import { pairAt, pairsOf, type CardState, type KeySet } from './state.ts';
 /** Tag of the certificate, P1 and P2 of GET DATA. */
 const CERTIFICATE = 0x7f21;
 
+const KNOWN: readonly number[] = [PUT_KEY, GET_DATA, DELETE, INSTALL, STORE_DATA];
+
 /**
  * Takes the commands of one script.
  * @param keySet number of the set that secured the packet
@@ -46,7 +48,9 @@ export function securityDomain(session: Session, keySet: number): (apdu: Uint8Ar
     try {
       const command = decodeCommand(apdu);
       if ((command.cla & 0xf0) !== 0x80) return refuse(SW.claNotSupported);
+      if (!KNOWN.includes(command.ins)) return refuse(SW.insNotSupported);
       const set = session.state.keySets.find(({ number }) => number === keySet);
+      // The pair of a key list rules over no other key.
       if (!set) return refuse(SW.conditions);
       switch (command.ins) {
         case PUT_KEY:

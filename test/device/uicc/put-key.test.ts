@@ -74,7 +74,7 @@ test('PUT KEY needs a KIK, and leaves the pair of a key list alone', () => {
   const { terminal, file } = freshCard();
   const gateway = gatewayOf(file, 0, TAR.issuerSecurityDomain);
   assert.equal(gateway.run(terminal, putKey('00'.repeat(16), 1, 1, NEW)).sw, 0x6985);
-  assert.equal(gateway.run(terminal, fromHex('80e4000000')).sw, 0x6d00);
+  assert.equal(gateway.run(terminal, fromHex('80f0000000')).sw, 0x6d00);
 });
 
 for (const names of [
