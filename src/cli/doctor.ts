@@ -38,6 +38,12 @@ const PARTS: readonly Part[] = [
     package: 'freediameter',
     gives: 'a foreign Diameter relay between visited and home network',
   },
+  {
+    name: 'osmo-hlr',
+    look: 'osmo-hlr',
+    package: 'osmo-hlr',
+    gives: 'a foreign HSS that keeps the subscribers, and a GSUP client of ours',
+  },
 ];
 
 function found(look: string): boolean {
