@@ -201,7 +201,11 @@ test('for one IMSI nothing overtakes; a put of one that is gone meanwhile is not
   ready(store, 1);
   const before = feeder.told.length;
   while (feeder.told.length < before + 3) await new Promise((resolve) => setTimeout(resolve, 1));
-  assert.equal(new Set(feeder.told.map(({ id }) => id)).size, 1, 'the second went before the first was taken');
+  assert.equal(
+    new Set(feeder.told.map(({ id }) => id)).size,
+    1,
+    'the second went before the first was taken',
+  );
   store.update(imsi, { state: 'cancelled', aka: null });
   await new Promise((resolve) => setTimeout(resolve, 20));
   open1 = true;
