@@ -249,6 +249,7 @@ export function changeRoutes(context: ChangeContext, undoing: readonly Undo[]): 
     ota.withdrawAll(ordered.change);
     for (const more of undoing) await more(ordered, subscriber);
     store.update(subscriber.imsi, { state: 'cancelled', aka: null, mmeHost: null, mmeRealm: null });
+    if (subscriber.aka && subscriber.label) context.vault.forgetAka(subscriber.label, subscriber.aka);
     await hss.withdraw(subscriber).catch(() => undefined);
     await context.fed(subscriber.imsi);
     return { ok: true };

@@ -310,6 +310,7 @@ export function createKeyTransferPart(
       ota.withdrawAll(ordered.change);
       // A transfer that is still on its way finds nobody to take it in.
       store.update(imsi, { state: 'cancelled', aka: null, label: null });
+      if (subscriber.aka && subscriber.label) vault.forgetAka(subscriber.label, subscriber.aka);
       if (store.byIccid(iccid)) return;
       for (const set of store.otaKeySets(iccid)) store.dropOtaKeys(iccid, set);
       store.dropCard(iccid);

@@ -290,7 +290,7 @@ export function createTakeOver(
   };
 
   /** The card has what was sent: so has B, from now on. @returns sets on the card of which nobody told */
-  const adopt = (change: string, { imsi, iccid }: Subscriber, data: Uint8Array): number[] => {
+  const adopt = (change: string, { imsi, iccid, aka, label }: Subscriber, data: Uint8Array): number[] => {
     const own = ownSet(iccid);
     store.transaction(() => {
       const ofKind = store.otaKeys(iccid, own)!.algorithm;
@@ -300,6 +300,7 @@ export function createTakeOver(
       }
       const renewed = renewalOf.get(change);
       if (renewed) store.update(imsi, { aka: renewed.aka as Uint8Array });
+      if (renewed && aka && label) vault.forgetAka(label, aka);
       dropRenewal.run(change);
     });
     if (!agreementOf(change)) return [];

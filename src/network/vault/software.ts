@@ -180,9 +180,11 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
   const openAka = (label: string, sealed: Uint8Array): SubscriberKey =>
     akaOf(openJson(`aka ${label}`, sealed, akaSchema));
 
+  /** The sealed form is part of the name: a replaced key is another key. */
+  const nameOf = (label: string, sealed: Uint8Array): string =>
+    `${label} ${toHex(sealed.subarray(1, 1 + NONCE))}`;
   const akaKey = (label: string, sealed: Uint8Array): AkaKey => {
-    // The sealed form is part of the name: a replaced key is another key.
-    const name = `${label} ${toHex(sealed.subarray(1, 1 + NONCE))}`;
+    const name = nameOf(label, sealed);
     const ready = prepared.get(name);
     if (ready) return ready;
     const key = prepare(openAka(label, sealed));
@@ -229,6 +231,7 @@ export async function createSoftwareVault(options: SoftwareVaultOptions): Promis
     },
     storeAka: (label, sealed, under) =>
       encodeStoreAka(openAka(label, sealed), openOta(under.label, under.ota).kik ?? new Uint8Array()),
+    forgetAka: (label, sealed) => void prepared.delete(nameOf(label, sealed)),
     sealCodes,
     isKi(label, sealed, k) {
       const own = openAka(label, sealed).k;

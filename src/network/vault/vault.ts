@@ -72,6 +72,8 @@ export interface KeyVault {
   renewAka(label: string, sealed: Uint8Array): Uint8Array;
   /** The command that puts a sealed Ki onto a card, ciphered under the KIK of a set. @throws FieldError */
   storeAka(label: string, sealed: Uint8Array, under: SealedOta): Uint8Array;
+  /** Keeps nothing in memory any more of a sealed Ki that is destroyed, or that another took the place of. */
+  forgetAka(label: string, sealed: Uint8Array): void;
   sealCodes(label: string, codes: CardCodes): Uint8Array;
   /** Whether a sealed key is this Ki (16 or 32 bytes). */
   isKi(label: string, sealed: Uint8Array, k: Uint8Array): boolean;
