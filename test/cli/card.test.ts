@@ -15,25 +15,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { parseCardFile } from '../../src/device/uicc/index.ts';
-
-const REHOME = join(import.meta.dirname, '../../rehome');
-
-interface Outcome {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-function rehome(words: string[], input = ''): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const child = spawn(REHOME, words);
-    const outcome: Outcome = { code: null, out: '', err: '' };
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (outcome.out += text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (outcome.err += text));
-    child.on('close', (code) => resolve({ ...outcome, code }));
-    child.stdin.end(input);
-  });
-}
+import { REHOME, called, spawned, type Outcome } from './rehome.ts';
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'rehome-cli-card-'));
@@ -51,7 +33,7 @@ function refused({ code, out, err }: Outcome, line: RegExp): void {
 
 test('card new writes a card that card read shows, without its keys', async (t) => {
   const path = join(folder(t), 'card.json');
-  const made = await rehome([
+  const made = await spawned([
     'card',
     'new',
     '--out',
@@ -66,7 +48,7 @@ test('card new writes a card that card read shows, without its keys', async (t) 
   assert.deepEqual([made.code, made.out], [0, '']);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   const file = parseCardFile(readFileSync(path, 'utf8'));
-  const { code, out, err } = await rehome(['card', 'read', '--card', path, '--json']);
+  const { code, out, err } = await spawned(['card', 'read', '--card', path, '--json']);
   assert.deepEqual([code, err], [0, '']);
   assert.deepEqual(JSON.parse(out), {
     iccid: file.iccid,
@@ -87,7 +69,7 @@ test('card new writes a card that card read shows, without its keys', async (t) 
       last: 'none',
     },
   });
-  const text = await rehome(['card', 'read', '--card', path]);
+  const text = await called(['card', 'read', '--card', path]);
   for (const secret of [file.usim.k, file.usim.opc!, file.adm1, file.keyList!.pairs[0]!.kic!]) {
     assert.ok(!text.out.includes(secret) && !out.includes(secret) && !made.err.includes(secret));
   }
@@ -95,16 +77,16 @@ test('card new writes a card that card read shows, without its keys', async (t) 
 
 test('card new --algorithm tuak: a card that card read shows, without TOPc', async (t) => {
   const path = join(folder(t), 'card.json');
-  const made = await rehome(['card', 'new', '--out', path, '--algorithm', 'tuak', '--pairs', '0']);
+  const made = await called(['card', 'new', '--out', path, '--algorithm', 'tuak', '--pairs', '0']);
   assert.deepEqual([made.code, made.out], [0, ''], made.err);
   const { usim } = parseCardFile(readFileSync(path, 'utf8'));
   assert.deepEqual([usim.algorithm, usim.k.length, usim.topc?.length], ['tuak', 64, 64]);
-  const { code, out } = await rehome(['card', 'read', '--card', path]);
+  const { code, out } = await called(['card', 'read', '--card', path]);
   assert.equal(code, 0);
   assert.match(out, /^Authentication {3}tuak$/m);
   assert.ok(![usim.k, usim.topc!].some((key) => out.includes(key) || made.err.includes(key)));
   refused(
-    await rehome(['card', 'new', '--out', `${path}2`, '--algorithm', 'tuak']),
+    await called(['card', 'new', '--out', `${path}2`, '--algorithm', 'tuak']),
     /^rehome: --algorithm: tuak, expected milenage in a card with a key list\n$/,
   );
 });
@@ -112,20 +94,20 @@ test('card new --algorithm tuak: a card that card read shows, without TOPc', asy
 test('card new takes a profile from standard input, keys and all', async (t) => {
   const where = folder(t);
   const [one, two] = [join(where, 'one.json'), join(where, 'two.json')];
-  await rehome(['card', 'new', '--out', one]);
+  await called(['card', 'new', '--out', one]);
   const text = readFileSync(one, 'utf8');
-  assert.equal((await rehome(['card', 'new', '--from', '-', '--out', two], text)).code, 0);
+  assert.equal((await spawned(['card', 'new', '--from', '-', '--out', two], text)).code, 0);
   assert.equal(readFileSync(two, 'utf8'), text);
   refused(
-    await rehome(['card', 'new', '--from', '-', '--out', two], text),
+    await called(['card', 'new', '--from', '-', '--out', two], text),
     /two\.json exists, expected a new file, or --force/,
   );
   refused(
-    await rehome(['card', 'new', '--from', '-', '--imsi', '1', '--out', two], text),
+    await called(['card', 'new', '--from', '-', '--imsi', '1', '--out', two], text),
     /--imsi: given with --from/,
   );
   refused(
-    await rehome(['card', 'new', '--from', '-', '--force', '--out', two], '{}'),
+    await called(['card', 'new', '--from', '-', '--force', '--out', two], '{}'),
     /^rehome: format: absent, expected "rehome-card\/1"\n$/,
   );
   assert.equal(readFileSync(two, 'utf8'), text, 'as it was');
@@ -135,7 +117,7 @@ test('what is wrong is one line that names it', async (t) => {
   const where = folder(t);
   const path = join(where, 'card.json');
   refused(
-    await rehome(['card', 'new', '--out', path, '--imsi', '12']),
+    await spawned(['card', 'new', '--out', path, '--imsi', '12']),
     /^rehome: --imsi: "12", expected 6 to 15 digits\n$/,
   );
   for (const [option, value, line] of [
@@ -150,44 +132,44 @@ test('what is wrong is one line that names it', async (t) => {
     ],
     ['--pairs', '256', '--pairs: 256, expected a whole number from 0 to 255'],
   ] as const) {
-    refused(await rehome(['card', 'new', '--out', path, option, value]), new RegExp(`^rehome: ${line}\n$`));
+    refused(await called(['card', 'new', '--out', path, option, value]), new RegExp(`^rehome: ${line}\n$`));
   }
   refused(
-    await rehome([
+    await called([
       ...['card', 'new', '--out', path, '--algorithm', 'test-xor', '--pairs', '0'],
       ...['--imsi', '262010000000001'],
     ]),
     /^rehome: --algorithm: "test-xor", expected milenage or tuak outside test networks, .*\n$/,
   );
   refused(
-    await rehome(['card', 'new', '--out', path, '--from', '-', '--mnc-length', '2']),
+    await called(['card', 'new', '--out', path, '--from', '-', '--mnc-length', '2']),
     /^rehome: --mnc-length: given with --from, expected one of the two\n$/,
   );
   refused(
-    await rehome(['card', 'new', '--out', path, '--pairs', 'many']),
+    await called(['card', 'new', '--out', path, '--pairs', 'many']),
     /^rehome: --pairs: "many", expected a whole number\n$/,
   );
   for (const force of [[], ['--force']]) {
     refused(
-      await rehome(['card', 'new', '--out', join(where, 'no', 'card.json'), ...force]),
+      await called(['card', 'new', '--out', join(where, 'no', 'card.json'), ...force]),
       /^rehome: --out: .*card\.json: ENOENT, expected a file that can be written\n$/,
     );
   }
-  refused(await rehome(['card', 'new', '--out', where, '--force']), /^rehome: --out: .*, expected a file/);
+  refused(await called(['card', 'new', '--out', where, '--force']), /^rehome: --out: .*, expected a file/);
   refused(
-    await rehome(['card', 'read', '--card', path]),
+    await called(['card', 'read', '--card', path]),
     /^rehome: .*card\.json: no such file, expected a card file\n$/,
   );
   refused(
-    await rehome(['card', 'serve', '--card', path, '--vpcd', 'nowhere']),
+    await called(['card', 'serve', '--card', path, '--vpcd', 'nowhere']),
     /^rehome: --vpcd: "nowhere", expected HOST:PORT\n$/,
   );
-  await rehome(['card', 'new', '--out', path]);
+  await called(['card', 'new', '--out', path]);
   const file = JSON.parse(readFileSync(path, 'utf8')) as { usim: { k: string } };
   file.usim.k = file.usim.k.slice(2);
   writeFileSync(path, JSON.stringify(file));
   for (const words of [['read'], ['serve', '--vpcd', '127.0.0.1:1']]) {
-    const outcome = await rehome(['card', words[0]!, '--card', path, ...words.slice(1)]);
+    const outcome = await called(['card', words[0]!, '--card', path, ...words.slice(1)]);
     refused(
       outcome,
       /^rehome: .*card\.json: usim\.k: 30 characters, expected 32 hexadecimal digits, or 64 for tuak\n$/,
@@ -200,7 +182,7 @@ test('one process serves a card file at a time, and its end, however it comes, f
   const where = folder(t);
   const path = join(where, 'card.json');
   const link = join(where, 'link.json');
-  await rehome(['card', 'new', '--out', path]);
+  await called(['card', 'new', '--out', path]);
   symlinkSync(path, link);
   const reader = createServer().listen(0, '127.0.0.1');
   await once(reader, 'listening');
@@ -226,16 +208,16 @@ test('one process serves a card file at a time, and its end, however it comes, f
       [...serve, card],
       ['card', 'new', '--out', card, '--force'],
     ]) {
-      const { code, out, err } = await rehome(words);
+      const { code, out, err } = await (card === path ? spawned : called)(words);
       const line = `rehome: ${card} is in use by another process; one at a time can have it\n`;
       assert.deepEqual([code, out, err], [1, '', line]);
     }
   }
-  assert.equal((await rehome(['card', 'read', '--card', path])).code, 0, 'reading is free');
+  assert.equal((await called(['card', 'read', '--card', path])).code, 0, 'reading is free');
 
   await first.stop('SIGKILL');
   const second = await inReader(link);
-  assert.equal((await rehome([...serve, path])).code, 1);
+  assert.equal((await called([...serve, path])).code, 1);
   await second.stop('SIGTERM');
   assert.deepEqual(readdirSync(where).sort(), ['card.json', 'link.json'], 'no lock is left');
   const third = await inReader(path);
