@@ -14,7 +14,8 @@ import { PROFILES } from './operators.ts';
 import { seededRandom } from './random.ts';
 import { isDiskFull, noStore, type LabStore } from './store.ts';
 import { judge, type Tally } from './verdict.ts';
-import { HEARTBEAT, createWorld, noTraffic, type LabKeeper, type Traffic, type World } from './world.ts';
+import type { LabKeeper } from './roles.ts';
+import { HEARTBEAT, createWorld, noTraffic, type Traffic, type World } from './world.ts';
 
 export interface LabOptions {
   alternatives: readonly LabAlternative[];

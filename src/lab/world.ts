@@ -2,44 +2,26 @@
  * A whole world on this machine: an owner, an escrow, a card manufacturer, operators A and B, a visited network with its cell, and
  * devices with cards. Every role has an edge and a database of its own; they meet on real sockets only.
  */
-import { generateKeyPairSync } from 'node:crypto';
 import type { ModemEvent } from '../device/modem/index.ts';
 import type { Parties } from '../change/parties.ts';
-import type { Clock, Edge, Endpoint } from '../edge/index.ts';
-import { createEscrowClient } from '../network/escrow/client.ts';
-import { createEscrow } from '../network/escrow/escrow.ts';
-import { createManufacturerClient } from '../network/manufacturer/client.ts';
-import { createManufacturer } from '../network/manufacturer/manufacturer.ts';
-import { createOtaAgent } from '../network/ota-agent/agent.ts';
+import type { Edge, Endpoint } from '../edge/index.ts';
 import { createOtaAgentClient } from '../network/ota-agent/client.ts';
 import { createOperatorClient, type OperatorClient } from '../network/operator/client.ts';
-import { createOperator, type Operator } from '../network/operator/operator.ts';
 import { epcRealm } from '../network/operator/profile.ts';
-import type { SubscriberKeeper } from '../network/operator/subscribers/keeper.ts';
 import { createOwnerClient, type OwnerClient } from '../network/owner/client.ts';
-import { createOwner } from '../network/owner/owner.ts';
-import { createSoftwareVault } from '../network/vault/software.ts';
-import type { KeyVault } from '../network/vault/vault.ts';
 import { createVisited, type Disturb, type Visited } from '../network/visited/index.ts';
-import { createSigner } from '../network/wire/statements.ts';
-import { fromHex, toHex } from '../standards/bytes/index.ts';
 import { GSMTAP_LTE_NAS, GSMTAP_NAS, encodeGsmtap } from '../standards/gsmtap/index.ts';
 import { openCapture, type Capture } from './capture.ts';
 import { VirtualClock } from './clock.ts';
 import { createLabDevice, type LabDevice } from './device.ts';
 import { count, createJam, smsFault, type FaultCounts, type Faults } from './faults.ts';
-import {
-  LAB_ALTERNATIVES,
-  makeFleet,
-  type LabAlgorithm,
-  type LabAlternative,
-  type MadeDevice,
-} from './fleet.ts';
+import { LAB_ALTERNATIVES, type LabAlgorithm, type LabAlternative, type MadeDevice } from './fleet.ts';
 import { createLink } from './link.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom, type SeededRandom } from './random.ts';
 import type { LabStore } from './store.ts';
 import { createTechnician, insertedSlot } from './technician.ts';
+import { ADDRESS, ANY, WATCHDOG, createRoles, type LabKeeper } from './roles.ts';
 import { Wires } from './wires.ts';
 
 /** Virtual time begins here, so that a seed gives the same run on any day. */
@@ -48,20 +30,7 @@ const START = Date.UTC(2026, 0, 1);
 export const HEARTBEAT = 900_000;
 /** Devices come on the air within this time, in milliseconds. */
 const POWER_ON = 60_000;
-/** Diameter watchdogs, in milliseconds: rarer than on a real link, as days pass in seconds here. */
-const WATCHDOG = 900_000;
-const ANY: Endpoint = { host: '127.0.0.1', port: 0 };
 
-/** Addresses in the capture; device n has 10.128.0.0 + n. */
-const ADDRESS = {
-  owner: '10.0.0.1',
-  escrow: '10.0.0.2',
-  manufacturer: '10.0.0.3',
-  agent: '10.0.0.4',
-  A: '10.1.0.1',
-  B: '10.2.0.1',
-  visited: '10.3.0.1',
-};
 /** Of whoever else takes part. */
 const GUEST_ADDRESS = '10.0.0.9';
 /** Of the link between a service centre and the visited network, where it is bad. */
@@ -69,12 +38,6 @@ const LINK_ADDRESS = { A: '10.1.0.9', B: '10.2.0.9' };
 const deviceAddress = (n: number): string => `10.${128 + (n >> 16)}.${(n >> 8) & 0xff}.${n & 0xff}`;
 
 const VISITED_PLMN = '00103';
-/** By which cards know an OTA agent. */
-const AGENT_NUMBER = '9990399000002';
-
-/** Another HSS for an operator of the lab; its own if undefined. Time stands still while it is asked. */
-export type LabKeeper = (operator: 'A' | 'B', vault: KeyVault) => SubscriberKeeper | undefined;
-
 export interface WorldOptions {
   devices: number;
   alternatives: readonly LabAlternative[];
@@ -141,15 +104,6 @@ export interface World {
   /** Lets time pass until `done`. @returns false if nothing could happen any more */
   run(done: () => boolean): Promise<boolean>;
   close(): Promise<void>;
-}
-
-/** Time stands still while a real HSS is asked. */
-function seenBy(clock: Clock, { feeder, vectors, ...rest }: SubscriberKeeper): SubscriberKeeper {
-  return {
-    ...rest,
-    feeder: { ...feeder, feed: (entries) => clock.hold(feeder.feed(entries)) },
-    ...(vectors && { vectors: { take: (request) => clock.hold(vectors.take(request)) } }),
-  };
 }
 
 /** Makes the world, or nothing: what was begun is ended if the rest cannot be. */
@@ -229,171 +183,15 @@ async function makeWorld(
   closable(close);
   const random = seededRandom(seed, 'world');
 
-  const edges = {
-    owner: edge('owner', ADDRESS.owner),
-    escrow: edge('escrow', ADDRESS.escrow),
-    manufacturer: edge('manufacturer', ADDRESS.manufacturer),
-    agent: edge('agent', ADDRESS.agent),
-    A: edge('A', ADDRESS.A),
-    B: edge('B', ADDRESS.B),
-    visited: edge('visited', ADDRESS.visited),
-  };
-  const pem = (type: 'ed25519' | 'p256'): string =>
-    (type === 'ed25519'
-      ? generateKeyPairSync('ed25519')
-      : generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    ).privateKey
-      .export({ type: 'pkcs8', format: 'pem' })
-      .toString();
-  const vault = (name: string) =>
-    createSoftwareVault({
-      keyEncryptionKey: fromHex(
-        store.secret(`${name}.vault`, () => toHex(seededRandom(seed, `kek ${name}`).bytes(32))),
-      ),
-      transportKey: store.secret(`${name}.transport`, () => pem('p256')),
-      random: draw(`vault ${name}`),
-      clock,
-    });
-  const signer = (name: string) =>
-    createSigner(
-      clock,
-      name,
-      store.secret(`${name}.signing`, () => pem('ed25519')),
-    );
-  const signers = {
-    owner: await signer('owner'),
-    A: await signer('A'),
-    B: await signer('B'),
-    manufacturer: await signer('manufacturer'),
-  };
-  const ring = {
-    owner: { role: 'owner' as const, key: signers.owner.publicKey },
-    A: { role: 'operator' as const, key: signers.A.publicKey },
-    B: { role: 'operator' as const, key: signers.B.publicKey },
-    manufacturer: { role: 'manufacturer' as const, key: signers.manufacturer.publicKey },
-  };
-  const vaults = {
-    A: await vault('A'),
-    B: await vault('B'),
-    escrow: await vault('escrow'),
-    manufacturer: await vault('manufacturer'),
-    agent: await vault('agent'),
-  };
-  const agentAccount = {
-    systemId: 'agent',
-    password: Buffer.from(seededRandom(seed, 'agent account').bytes(6)).toString('base64'),
-    address: AGENT_NUMBER,
-  };
-
-  const manufacturer = await createManufacturer({
-    edge: edges.manufacturer,
-    name: 'manufacturer',
-    api: ANY,
-    database: store.file('manufacturer'),
-    certifyingKey: store.secret('manufacturer.certifying', () => pem('p256')),
-    vault: vaults.manufacturer,
-    signer: signers.manufacturer,
-    onError: options.onError,
+  const { owner, escrow, manufacturer, operators, agent, fleet, hssSockets, ownerEdge } = await createRoles({
+    ...options,
+    clock,
+    wires,
+    edge,
+    draw,
+    random,
+    closing,
   });
-  closing.push(() => manufacturer.close());
-  const fleet = makeFleet(options.devices, options.alternatives, seed, PROFILES.A, PROFILES.B, {
-    certify: (iccid, publicKey) => manufacturer.certify(iccid, publicKey),
-    agent: options.agent === true,
-    ...(options.algorithm && { algorithm: options.algorithm }),
-  });
-  const longPoll = options.patienceMs === undefined ? {} : { longPollMs: options.patienceMs };
-  const owner = await createOwner({
-    edge: edges.owner,
-    name: 'owner',
-    api: ANY,
-    database: store.file('owner'),
-    signer: signers.owner,
-    operators: Object.keys(PROFILES),
-    ...longPoll,
-    audience: ['escrow'],
-    onError: options.onError,
-  });
-  closing.push(() => owner.close());
-  if (!store.resumed) owner.register(fleet.owned);
-  const escrow = await createEscrow({
-    edge: edges.escrow,
-    name: 'escrow',
-    api: ANY,
-    database: store.file('escrow'),
-    vault: vaults.escrow,
-    ring,
-    vaults: { A: vaults.A.publicKey, B: vaults.B.publicKey },
-    onError: options.onError,
-  });
-  closing.push(() => escrow.close());
-  if (!store.resumed && !options.escrowApart) escrow.deposit(fleet.pairs);
-  if (!store.resumed && options.escrowApart) {
-    manufacturer.produce(fleet.pairs);
-    const client = createEscrowClient(edges.manufacturer, escrow.endpoint);
-    await manufacturer.handOver({ name: 'escrow', client, vault: vaults.escrow.publicKey });
-    client.close();
-  }
-
-  const operators = {} as Record<'A' | 'B', Operator>;
-  const hssSockets = wires.of(ADDRESS.B);
-  for (const name of ['A', 'B'] as const) {
-    const escrowClient = createEscrowClient(edges[name], escrow.endpoint);
-    const ownerClient = createOwnerClient(edges[name], owner.endpoint);
-    const manufacturerClient = createManufacturerClient(edges[name], manufacturer.endpoint);
-    const keeper = options.keeper?.(name, vaults[name]);
-    operators[name] = await createOperator({
-      edge: edges[name],
-      ...(keeper && { subscribers: seenBy(clock, keeper) }),
-      ...(name === 'B' ? { hssEdge: { ...edges.B, sockets: hssSockets } } : {}),
-      profile: PROFILES[name],
-      database: store.file(`operator-${name}`),
-      vault: vaults[name],
-      signer: signers[name],
-      ring,
-      escrow: { name: 'escrow', client: escrowClient },
-      vaults: { A: vaults.A.publicKey, B: vaults.B.publicKey },
-      manufacturers: [{ name: 'manufacturer', key: manufacturer.publicKey, client: manufacturerClient }],
-      owner: ownerClient,
-      api: ANY,
-      hss: ANY,
-      smsc: ANY,
-      scef: ANY,
-      smpp: ANY,
-      esmes: options.agent ? [{ ...agentAccount, addresses: [agentAccount.address] }] : [],
-      otaPassword: Buffer.from(random.bytes(6)).toString('base64'),
-      watchdogMs: options.patienceMs ?? WATCHDOG,
-      ...longPoll,
-      onError: options.onError,
-    });
-    closing.push(
-      () => operators[name].close(),
-      () => escrowClient.close(),
-      () => ownerClient.close(),
-      () => manufacturerClient.close(),
-    );
-  }
-  const agent = options.agent
-    ? await createOtaAgent({
-        edge: edges.agent,
-        name: 'agent',
-        api: ANY,
-        database: store.file('agent'),
-        vault: vaults.agent,
-        ring,
-        accounts: {
-          A: { ...agentAccount, smsc: operators.A.endpoints.smpp, messages: store.file('agent-A') },
-          B: { ...agentAccount, smsc: operators.B.endpoints.smpp, messages: store.file('agent-B') },
-        },
-        ...longPoll,
-        onError: options.onError,
-      })
-    : undefined;
-  if (agent) closing.push(() => agent.close());
-  if (!store.resumed) {
-    agent?.importKeys(fleet.agentKeys);
-    operators.A.importCardData(fleet.csv);
-    if (fleet.box.length > 0) operators.B.importCardData(fleet.stock, 'stock');
-  }
 
   /** Things go wrong now. */
   let active = false;
@@ -450,7 +248,7 @@ async function makeWorld(
   const devices: LabDevice[] = [];
 
   const visited: Visited = await createVisited({
-    edge: edges.visited,
+    edge: edge('visited', ADDRESS.visited),
     plmn: VISITED_PLMN,
     tac: 1,
     realm: epcRealm(VISITED_PLMN),
@@ -518,7 +316,7 @@ async function makeWorld(
     closing.push(() => client.close());
     return { ...clients, agent: { name: 'agent', client } };
   };
-  const clients = clientsAt(edges.owner);
+  const clients = clientsAt(ownerEdge);
   if (options.alternatives.includes('2')) {
     const technician = createTechnician({
       clock,
