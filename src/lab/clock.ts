@@ -10,7 +10,7 @@ interface Entry {
   run: (() => void) | undefined;
 }
 
-/** Real milliseconds of standing still after which something must be wrong: an error rather than a hang. */
+/** Real milliseconds in which nothing moves after which something must be wrong: an error rather than a hang. */
 const STUCK = 60_000;
 /** Turns of the event loop that must pass with nothing under way before time moves. */
 const QUIET_TURNS = 2;
@@ -59,18 +59,24 @@ export class VirtualClock implements Clock {
   /**
    * Lets time pass until `done` says so.
    * @param inFlight what is on the wires now; time stands still unless it is 0
+   * @param moved what has moved on the wires so far, in any unit: one moment may take minutes, if much happens in it
    * @returns false if nothing is left that could ever happen
    */
-  async run(done: () => boolean, inFlight: () => number): Promise<boolean> {
+  async run(done: () => boolean, inFlight: () => number, moved: () => number = () => 0): Promise<boolean> {
     let quiet = 0;
     let busySince = 0;
+    let before = -1;
     while (!done()) {
       await new Promise<void>((resolve) => setImmediate(resolve));
-      if (this.#held > 0 || inFlight() > 0) {
+      const flying = inFlight();
+      if (this.#held > 0 || flying > 0) {
         quiet = 0;
+        const now = moved();
+        if (now !== before) busySince = 0;
+        before = now;
         busySince ||= performance.now();
         if (performance.now() - busySince > STUCK) {
-          throw new Error(`time stands still: ${this.#held} held, ${inFlight()} in flight for ${STUCK} ms`);
+          throw new Error(`time stands still: ${this.#held} held, ${flying} in flight for ${STUCK} ms`);
         }
         continue;
       }

@@ -147,6 +147,11 @@ export class Wires {
       this.#pairs.delete(port);
   }
 
+  /** What has moved so far: bytes received and connections opened and closed, when `inFlight` was last asked. */
+  moved(): number {
+    return this.#seen + this.#moved;
+  }
+
   /** A view's listeners read nothing from now on, as if their process hung; or they read again. */
   freeze(view: Sockets, frozen: boolean): void {
     if (frozen) this.#frozen.add(view);

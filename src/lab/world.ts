@@ -176,6 +176,7 @@ async function makeWorld(
     await clock.run(
       () => closed,
       () => wires.inFlight(),
+      () => wires.moved(),
     );
     await all;
     capture?.close();
@@ -376,7 +377,12 @@ async function makeWorld(
       }
     },
     setTargetDown: (down) => wires.freeze(hssSockets, down),
-    run: (done) => clock.run(done, () => wires.inFlight()),
+    run: (done) =>
+      clock.run(
+        done,
+        () => wires.inFlight(),
+        () => wires.moved(),
+      ),
     close,
   };
 }
