@@ -19,6 +19,8 @@ export class VirtualClock implements Clock {
   #now: number;
   #order = 0;
   #held = 0;
+  /** work that was held, and came to its end */
+  #released = 0;
   /** binary heap by (at, order) */
   #heap: Entry[] = [];
 
@@ -51,6 +53,7 @@ export class VirtualClock implements Clock {
     this.#held++;
     const release = (): void => {
       this.#held--;
+      this.#released++;
     };
     work.then(release, release);
     return work;
@@ -71,7 +74,7 @@ export class VirtualClock implements Clock {
       const flying = inFlight();
       if (this.#held > 0 || flying > 0) {
         quiet = 0;
-        const now = moved();
+        const now = moved() + this.#released;
         if (now !== before) busySince = 0;
         before = now;
         busySince ||= performance.now();
