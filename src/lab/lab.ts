@@ -32,6 +32,8 @@ export interface LabOptions {
   store?: LabStore;
   /** another HSS keeps an operator's subscribers */
   keeper?: LabKeeper;
+  /** milliseconds after which links and readers with nothing to do are seen to; as the world has it if not given */
+  patienceMs?: number;
   /** called when every change has ended, before the devices are asked whether they are heard */
   beforeVerdict?: (world: World) => void;
   tell: (line: LabLine) => void;
@@ -136,6 +138,7 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
     store: kept,
     ...(options.pcap === undefined ? {} : { pcap: options.pcap }),
     ...(options.keeper && { keeper: options.keeper }),
+    ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
     escrowApart: options.variants?.includes('escrow') ?? false,
     agent: options.variants?.includes('agent') ?? false,
     onError(error) {

@@ -21,6 +21,8 @@ async function story(
     devices,
     seed: SEED,
     faults: parseFaults(fault === undefined ? [] : [fault]),
+    // An HSS is silent for a day: no link to it is looked at meanwhile.
+    patienceMs: 86_400_000,
     tell: (line) => lines.push(line),
     ...(beforeVerdict && { beforeVerdict }),
   });

@@ -376,18 +376,21 @@ test('what a card that is not hardened is asked at B opens under the Ki that A h
 });
 
 test('B’s HSS never answers: nobody moves, and not one key is released', async () => {
-  await told(async (story, { rows }) => {
-    story.world.setTargetDown(true);
-    const device = 'device-1';
-    const { state, why } = await story.move(device, 'A', 'B');
-    assert.equal(state, 'rolledBack');
-    assert.match(why ?? '', /HSS/);
-    assert.equal(story.sms, 0, 'nor is the card asked anything');
-    assert.equal((await story.heard(device))?.operator, 'A');
-    assert.deepEqual(rows('A', TRANSFERS), []);
-    assert.deepEqual(rows('B', KEYS_AT_B), []);
-    story.world.setTargetDown(false);
-  });
+  await told(
+    async (story, { rows }) => {
+      story.world.setTargetDown(true);
+      const device = 'device-1';
+      const { state, why } = await story.move(device, 'A', 'B');
+      assert.equal(state, 'rolledBack');
+      assert.match(why ?? '', /HSS/);
+      assert.equal(story.sms, 0, 'nor is the card asked anything');
+      assert.equal((await story.heard(device))?.operator, 'A');
+      assert.deepEqual(rows('A', TRANSFERS), []);
+      assert.deepEqual(rows('B', KEYS_AT_B), []);
+      story.world.setTargetDown(false);
+    },
+    { long: true },
+  );
 });
 
 test('a change that is rolled back: B destroys its keys and says so, A keeps the receipt, and may try again', async () => {
