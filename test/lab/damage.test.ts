@@ -44,7 +44,7 @@ function settle(store: string): void {
 
 test('every file of a store: damaged, cut, empty, gone, another world’s, another version’s', async () => {
   await withStore(async (store) => {
-    const words = ['--alternative', '3b', '--devices', '40', '--store', store];
+    const words = ['--alternative', '3b', '--devices', '12', '--store', store];
     assert.equal((await lab(words, 150)).code, null, 'it was to be killed');
     settle(store);
     const folder = dirname(store);
