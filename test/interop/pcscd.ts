@@ -4,16 +4,20 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Endpoint } from '../../src/edge/index.ts';
 import { findCommand, findFile, requirePeer } from './peer.ts';
 
 /** Where Debian's vpcd waits for the card of its first slot. */
-export const VPCD = { host: '127.0.0.1', port: 35963 };
+const DEBIAN = { host: '127.0.0.1', port: 35963 };
+/** Where ours does: below the ports that the kernel gives to whoever connects, so that nobody else has it. */
+const OURS = { host: '127.0.0.1', port: 20963 };
+const DRIVER = '/usr/lib/pcsc/drivers/serial/libifdvpcd.so';
 
 const LOCK = join(tmpdir(), 'rehome-test-pcscd.lock');
 
@@ -51,8 +55,8 @@ async function takeLock(): Promise<void> {
   throw new Error(`pcscd is taken by another test: ${LOCK}`);
 }
 
-async function listens(): Promise<boolean> {
-  const socket = createConnection(VPCD);
+async function listens(at: Endpoint): Promise<boolean> {
+  const socket = createConnection(at);
   try {
     await once(socket, 'connect');
     return true;
@@ -73,22 +77,30 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 /**
- * Makes a virtual reader wait at VPCD until the test ends.
- * @returns false after the test was marked as skipped
+ * Makes a virtual reader wait for a card until the test ends.
+ * @returns where; undefined after the test was marked as skipped
  */
-export async function withPcscd(t: TestContext): Promise<boolean> {
+export async function withPcscd(t: TestContext): Promise<Endpoint | undefined> {
   const pcscd = requirePeer(t, findCommand('pcscd'), 'pcscd', 'pcscd');
-  if (pcscd === undefined) return false;
-  const driver = findFile('/etc/reader.conf.d/vpcd');
-  if (requirePeer(t, driver, 'the vpcd driver', 'vsmartcard-vpcd') === undefined) return false;
+  if (pcscd === undefined) return undefined;
+  const driver = findFile(DRIVER);
+  if (requirePeer(t, driver, 'the vpcd driver', 'vsmartcard-vpcd') === undefined) return undefined;
   await takeLock();
   t.after(() => rmSync(LOCK, { recursive: true, force: true }));
-  if (await listens()) return true;
+  if (await listens(DEBIAN)) return DEBIAN;
   if (process.getuid?.() !== 0) {
     requirePeer(t, undefined, 'a running pcscd (it needs root)', 'pcscd');
-    return false;
+    return undefined;
   }
-  const child = spawn(pcscd, ['--foreground'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const folder = mkdtempSync(join(tmpdir(), 'rehome-pcscd-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const config = join(folder, 'reader.conf');
+  const channel = `0x${OURS.port.toString(16)}`;
+  writeFileSync(
+    config,
+    `FRIENDLYNAME "Virtual PCD"\nDEVICENAME /dev/null:${channel}\nLIBPATH ${DRIVER}\nCHANNELID ${channel}\n`,
+  );
+  const child = spawn(pcscd, ['--foreground', '--config', config], { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-2000);
@@ -96,7 +108,7 @@ export async function withPcscd(t: TestContext): Promise<boolean> {
   t.after(() => stop(child));
   for (const end = Date.now() + 10_000; Date.now() < end; await sleep(100)) {
     if (child.exitCode !== null) break;
-    if (await listens()) return true;
+    if (await listens(OURS)) return OURS;
   }
-  throw new Error(`pcscd did not open port ${VPCD.port}: ${said}`);
+  throw new Error(`pcscd did not open port ${OURS.port}: ${said}`);
 }

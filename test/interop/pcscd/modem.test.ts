@@ -14,19 +14,20 @@ import { SQN_DEFAULT, authenticationVector, encodeSqn, prepare } from '../../../
 import { fromHex, toHex } from '../../../src/standards/bytes/index.ts';
 import { imsIdentityOf } from '../../../src/standards/uicc/index.ts';
 import { fakeNetwork } from '../../device/modem/fake-network.ts';
-import { VPCD, withPcscd } from '../pcscd.ts';
+import { withPcscd } from '../pcscd.ts';
 
 const run = promisify(execFile);
 const REHOME = join(import.meta.dirname, '../../../rehome');
 
 test('the modem attaches with our card in a PC/SC reader', async (t) => {
-  if (!(await withPcscd(t))) return;
+  const vpcd = await withPcscd(t);
+  if (vpcd === undefined) return;
   const folder = mkdtempSync(join(tmpdir(), 'rehome-pcsc-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'card.json');
   await run(REHOME, ['card', 'new', '--out', path, '--imsi', '001010123456789']);
   const file = parseCardFile(readFileSync(path, 'utf8'));
-  const serve = spawn(REHOME, ['card', 'serve', '--card', path, '--vpcd', `${VPCD.host}:${VPCD.port}`], {
+  const serve = spawn(REHOME, ['card', 'serve', '--card', path, '--vpcd', `${vpcd.host}:${vpcd.port}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.after(() => serve.kill('SIGKILL'));
