@@ -1,23 +1,14 @@
 /**
  * The invariants hold whatever goes wrong when; and what watches them sees when they do not: with make-before-break
- * broken on purpose it must find that out.
+ * broken on purpose it must find that out. More plans: invariants.soak.ts.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import type { ChangeMethod, Step } from '../../src/change/change.ts';
-import { broken, plans, type Plan } from './invariants.ts';
-
-const RUNS = process.env.REHOME_SOAK === 'full' ? 300 : 12;
+import { broken, holds, type Plan } from './invariants.ts';
 
 test('over random plans of faults: make before break, nothing twice, nobody without an order, everybody somewhere', async () => {
-  await fc.assert(
-    fc.asyncProperty(plans, async (plan) => {
-      assert.deepEqual(await broken(plan), []);
-    }),
-    // A failure is told as it is: to shrink a plan would take hours.
-    { numRuns: RUNS, endOnFailure: true },
-  );
+  await holds(6);
 });
 
 const fair: Omit<Plan, 'alternative'> = {

@@ -3,6 +3,7 @@
  * plan of faults. What is watched is not what the engine believes: it is the cards, the databases of A and B, and what
  * the owner's application heard.
  */
+import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import type { ChangeMethod } from '../../src/change/change.ts';
@@ -49,7 +50,7 @@ const DAYS = 200;
 const spell = (longest: number): fc.Arbitrary<Spell> =>
   fc.record({ at: fc.integer({ min: 0, max: 360 }), minutes: fc.integer({ min: 1, max: longest }) });
 
-export const plans: fc.Arbitrary<Plan> = fc.record({
+const plans: fc.Arbitrary<Plan> = fc.record({
   alternative: fc.constantFrom('2' as const, '3a' as const, '3b' as const),
   devices: fc.integer({ min: 3, max: 5 }),
   seed: fc.integer({ min: 1, max: 1_000_000 }),
@@ -270,4 +271,15 @@ export async function broken(
     for (const each of Object.values(opened)) each.close();
   }
   return found;
+}
+
+/** Nothing is broken in so many random plans. */
+export async function holds(runs: number): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(plans, async (plan) => {
+      assert.deepEqual(await broken(plan), []);
+    }),
+    // A failure is told as it is: to shrink a plan would take hours.
+    { numRuns: runs, endOnFailure: true },
+  );
 }

@@ -58,12 +58,14 @@ function mutate(next: (below: number) => number, valid: Uint8Array): Uint8Array 
  * its input warrants (meter.ts), that it leaves its input as it was, and that what it accepts survives `encode`
  * and a second `decode`.
  * @param check of everything that was accepted
+ * @param inputs how many; where a fast test takes fewer than usual, a *.soak.ts takes them all
  */
 export function surviveHostile<T>(
   decode: (bytes: Uint8Array) => T,
   samples: readonly Uint8Array[],
   encode?: (value: T, length: number) => Uint8Array,
   check?: (value: T, bytes: Uint8Array) => void,
+  inputs = INPUTS,
 ): void {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
@@ -90,7 +92,7 @@ export function surviveHostile<T>(
     }
   };
   try {
-    metered(() => fc.assert(fc.property(fc.integer(), one), { numRuns: INPUTS / EACH }));
+    metered(() => fc.assert(fc.property(fc.integer(), one), { numRuns: inputs / EACH }));
   } finally {
     Error.stackTraceLimit = limit;
   }
