@@ -110,7 +110,15 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
   const watchdog = options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs };
   const { clock, random } = options.hssEdge ?? edge;
   const keeper = options.subscribers;
-  const vectors = keeper ? (keeper.vectors ?? NO_VECTORS) : createOwnVectors({ clock, random, store, vault });
+  const vectors = keeper
+    ? (keeper.vectors ?? NO_VECTORS)
+    : createOwnVectors({
+        clock,
+        random,
+        store,
+        vault,
+        alarm: ({ change, imsi }, sqn) => feed.append('alarm', { change, imsi, sqn }),
+      });
   const outbox = keeper && openOutbox({ clock, random, store, feeder: keeper.feeder, onError });
   const authenticated = ({ change, imsi }: Subscriber, visited: string | null, asker: string): void => {
     // Our own probe is no sign of the device.

@@ -7,10 +7,12 @@ import {
   AMF_SEPARATION_BIT,
   SQN_DEFAULT,
   encodeSqn,
+  highestSeq,
   resynchronise,
   type AuthenticationVector,
 } from '../../standards/aka/index.ts';
 import type { KeyVault } from '../vault/vault.ts';
+import { createIssued } from './issued.ts';
 import { ACCESS_INDEXES, type OperatorStore, type Subscriber } from './store.ts';
 
 /** Most vectors of one answer (TS 29.272 §5.2.3.1.3 leaves it to the HSS; GSUP carries 5). */
@@ -40,8 +42,18 @@ export type Quintet = Pick<AuthenticationVector, 'rand' | 'autn' | 'xres' | 'ck'
 
 export type VectorAnswer =
   | { vectors: Quintet[] }
-  /** `resync`: the AUTS is not the card's · `unavailable`: who computes does not answer */
-  | { refused: 'unknown' | 'resync' | 'unavailable' };
+  /**
+   * `resync`: the AUTS is not believed · `exhausted`: no sequence numbers are left · `unavailable`: who computes does
+   * not answer
+   */
+  | { refused: 'unknown' | 'resync' | 'exhausted' | 'unavailable' };
+
+/**
+ * What is wrong with a subscriber's sequence numbers. `unknown-rand`: AUTS for a challenge that was not given out
+ * lately · `forged`: AUTS that the card's key did not sign · `out-of-range`: AUTS of a SEQ_MS that no card reaches ·
+ * `exhausted`: none are left
+ */
+export type SqnTrouble = 'unknown-rand' | 'forged' | 'out-of-range' | 'exhausted';
 
 export interface VectorSource {
   /** Resolves once the vectors may leave; never rejects for what concerns one request. */
@@ -53,6 +65,8 @@ export interface OwnVectorsOptions {
   random: Random;
   store: OperatorStore;
   vault: KeyVault;
+  /** vectors are refused for it; within the transaction of the request */
+  alarm?: (subscriber: Subscriber, trouble: SqnTrouble) => void;
 }
 
 interface Waiting {
@@ -63,35 +77,57 @@ interface Waiting {
 
 /** The authentication centre of the operator's store and vault. */
 export function createOwnVectors(options: OwnVectorsOptions): VectorSource {
-  const { clock, random, store, vault } = options;
+  const { clock, random, store, vault, alarm } = options;
   let queue: Waiting[] = [];
 
+  const issued = createIssued();
+  const highest = highestSeq(SQN_DEFAULT);
+
+  /** Goes after the card if AUTS says so and is to be believed (TS 33.102 §6.3.5). */
+  const follow = (
+    known: Subscriber,
+    { rand, auts }: Required<VectorRequest>['resync'],
+  ): SqnTrouble | undefined => {
+    // Whoever knows Ki makes AUTS for any RAND; with one of ours he has at least to be asked by us.
+    if (!issued.has(known.imsi, rand)) return 'unknown-rand';
+    const sqnMs = vault.resynchronise(known.label!, known.aka!, rand, auts);
+    if (!sqnMs) return 'forged';
+    const state = { seq: known.seq, ind: known.ind, difference: 0 };
+    const next = resynchronise(SQN_DEFAULT, state, sqnMs);
+    if (!next) return 'out-of-range';
+    if (next !== state) store.update(known.imsi, { seq: next.seq, ind: next.ind });
+    return undefined;
+  };
+
   /** Takes the numbers, within a transaction. @returns the error of what concerns this request alone */
-  const number = ({ imsi, count, ims, resync }: VectorRequest): Subscriber | 'unknown' | 'resync' | Error => {
+  const number = ({
+    imsi,
+    count,
+    ims,
+    resync,
+  }: VectorRequest): Subscriber | 'unknown' | 'resync' | 'exhausted' | Error => {
+    const known = store.byImsi(imsi);
+    if (known?.state !== 'ready' || !known.aka || !known.label) return 'unknown';
+    const refuse = <T>(why: T, trouble: SqnTrouble): T => {
+      alarm?.(known, trouble);
+      return why;
+    };
     if (resync) {
-      const known = store.byImsi(imsi);
-      if (known?.state !== 'ready' || !known.aka || !known.label) return 'unknown';
-      let sqnMs: Uint8Array | undefined;
       try {
-        sqnMs = vault.resynchronise(known.label, known.aka, resync.rand, resync.auts);
+        const trouble = follow(known, resync);
+        if (trouble) return refuse('resync', trouble);
       } catch (error) {
         return error as Error;
       }
-      if (!sqnMs) return 'resync';
-      const { seq, ind } = resynchronise(
-        SQN_DEFAULT,
-        { seq: known.seq, ind: known.ind, difference: 0 },
-        sqnMs,
-      );
-      store.update(imsi, { seq, ind });
     }
-    const taken = store.takeSqn(imsi, count, ims);
-    return taken?.aka && taken.label ? taken : 'unknown';
+    if (store.byImsi(imsi)!.seq > highest - count) return refuse('exhausted', 'exhausted');
+    return store.takeSqn(imsi, count, ims) ?? 'unknown';
   };
 
   /** @param last its numbers are those of the last vector */
-  const compute = ({ count, eps, ims }: VectorRequest, last: Subscriber): VectorAnswer => {
+  const compute = ({ imsi, count, eps, ims }: VectorRequest, last: Subscriber): VectorAnswer => {
     const rands = random.bytes(16 * count);
+    issued.add(imsi, rands);
     const vectors = Array.from({ length: count }, (_, i) => {
       const back = count - 1 - i;
       const seq = last.seq - back;

@@ -77,6 +77,32 @@ export interface NextSqn {
   state: SqnGenerator;
 }
 
+/** The highest SEQ that 48 bits hold beside IND. */
+export function highestSeq(scheme: SqnScheme): number {
+  return 2 ** (48 - check(scheme).indLength) - 1;
+}
+
+function following(scheme: SqnScheme, state: SqnGenerator, clock: number): Omit<SqnGenerator, 'ind'> {
+  const { difference } = state;
+  switch (scheme.generation) {
+    case 'counter':
+      return { seq: state.seq + 1, difference };
+    case 'partlyTime': {
+      // SEQ1 follows the clock; while it is at it or ahead, SEQ2 counts on. Never back: cards would refuse.
+      const seq2 = 2 ** (scheme.seq2Length ?? 0);
+      const behind = Math.floor(state.seq / seq2) < clock;
+      return { seq: behind ? clock * seq2 + (state.seq % seq2) : state.seq + 1, difference };
+    }
+    case 'time': {
+      const seq = clock + difference;
+      // Two in one tick, or a clock set back: the difference grows instead of a number being used twice.
+      return seq > state.seq
+        ? { seq, difference }
+        : { seq: state.seq + 1, difference: state.seq + 1 - clock };
+    }
+  }
+}
+
 /**
  * The next sequence number (TS 33.102 §C.1.1).
  * @param clock GLC, the centre's clock in ticks; 0 for `counter`
@@ -84,45 +110,30 @@ export interface NextSqn {
  * @throws FieldError when the 48 bits are used up
  */
 export function nextSqn(scheme: SqnScheme, state: SqnGenerator, clock = 0, ind?: number): NextSqn {
-  check(scheme);
-  const size = 2 ** scheme.indLength;
-  const at = ind ?? (state.ind + 1) % size;
-  let seq: number;
-  let difference = state.difference;
-  switch (scheme.generation) {
-    case 'counter':
-      seq = state.seq + 1;
-      break;
-    case 'partlyTime': {
-      // SEQ1 follows the clock; while it is at it or ahead, SEQ2 counts on. Never back: cards would refuse.
-      const seq2 = 2 ** (scheme.seq2Length ?? 0);
-      const behind = Math.floor(state.seq / seq2) < clock;
-      seq = behind ? clock * seq2 + (state.seq % seq2) : state.seq + 1;
-      break;
-    }
-    case 'time':
-      seq = clock + difference;
-      // Two in one tick, or a clock set back: the difference grows instead of a number being used twice.
-      if (seq <= state.seq) {
-        seq = state.seq + 1;
-        difference = seq - clock;
-      }
-      break;
-  }
+  const at = ind ?? (state.ind + 1) % 2 ** check(scheme).indLength;
+  const { seq, difference } = following(scheme, state, clock);
   return { sqn: encodeSqn(scheme, seq, at), state: { seq, ind: at, difference } };
 }
 
 /**
- * Follows the card after a verified AUTS (TS 33.102 §6.3.5): the next number will be above SQN_MS.
+ * The centre's part of a resynchronisation, once AUTS is verified (TS 33.102 §6.3.5): nothing changes if the card
+ * would accept the next number; otherwise the centre follows the card. Back goes only a centre that is more than
+ * Δ ahead of the card, which would take none of its numbers any more.
  * @param sqnMs 6 bytes
+ * @returns undefined if SEQ_MS is more than Δ above the centre's (no card comes there by numbers of this centre,
+ * §C.2.1), or if no number is left above it
  */
 export function resynchronise(
   scheme: SqnScheme,
   state: SqnGenerator,
   sqnMs: Uint8Array,
   clock = 0,
-): SqnGenerator {
+): SqnGenerator | undefined {
   const { seq, ind } = decodeSqn(check(scheme), sqnMs);
+  const { delta = 2 ** 28 } = scheme;
+  const next = following(scheme, state, clock).seq;
+  if (seq - (next - 1) > delta || seq >= highestSeq(scheme)) return undefined;
+  if (next > seq && next - seq <= delta) return state;
   return { seq, ind, difference: scheme.generation === 'time' ? seq - clock : state.difference };
 }
 

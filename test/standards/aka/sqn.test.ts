@@ -6,6 +6,7 @@ import {
   SQN_DEFAULT,
   decodeSqn,
   encodeSqn,
+  highestSeq,
   highestSqn,
   newSqnArray,
   nextSqn,
@@ -77,9 +78,40 @@ test('after a resynchronisation the next number is accepted, whatever the centre
       const seq = newSqnArray(scheme).seq.map((_, i) => (i === 0 ? cardSeq : 0));
       const sqnMs = highestSqn(scheme, { seq });
       const state = resynchronise(scheme, NEW_SQN_GENERATOR, sqnMs, clock);
+      assert.ok(state);
       const { sqn } = nextSqn(scheme, state, clock);
       assert.ok(verifySqn({ ...scheme, delta: 2 ** 47 }, { seq }, sqn).accepted);
-      if (scheme.generation !== 'partlyTime') assert.equal(decodeSqn(scheme, sqn).seq, cardSeq + 1);
+      const behind = scheme.generation === 'counter' || clock <= cardSeq;
+      if (scheme.generation !== 'partlyTime' && behind) assert.equal(decodeSqn(scheme, sqn).seq, cardSeq + 1);
+    }),
+  );
+});
+
+test('a resynchronisation changes nothing that the card would accept, and leaves the card none that it would not', () => {
+  const scheme: SqnScheme = { ...SQN_DEFAULT, delta: 100 };
+  const after = (seqHe: number, seqMs: number): number | undefined =>
+    resynchronise(scheme, { seq: seqHe, ind: 7, difference: 0 }, encodeSqn(scheme, seqMs, 3))?.seq;
+  assert.equal(after(50, 49), 50);
+  assert.equal(after(50, 50), 50);
+  assert.equal(after(50, 51), 51);
+  assert.equal(after(50, 150), 150, 'as far as Δ above');
+  assert.equal(after(50, 151), undefined);
+  assert.equal(after(150, 51), 150, 'an old AUTS');
+  assert.equal(after(150, 50), 50, 'the card would find 151 too far ahead');
+  const end = highestSeq(scheme);
+  assert.equal(after(end - 2, end - 1), end - 1);
+  assert.equal(after(end - 1, end), undefined);
+  assert.equal(after(end, end - 1), end, 'at the end is at the end');
+  assert.equal(after(end, end - 200), end - 200);
+  fc.assert(
+    fc.property(fc.nat(2 ** 10), fc.nat(2 ** 10), fc.nat(31), (seqHe, seqMs, ind) => {
+      const state = { seq: seqHe, ind, difference: 0 };
+      const made = resynchronise(scheme, state, encodeSqn(scheme, seqMs, ind));
+      if (!made) return assert.ok(seqMs > seqHe + 100);
+      const { sqn } = nextSqn(scheme, made);
+      const array = { seq: newSqnArray(scheme).seq.with(ind, seqMs) };
+      assert.ok(verifySqn(scheme, array, sqn).accepted);
+      assert.ok(made.seq >= seqHe || seqHe + 1 - seqMs > 100, 'back');
     }),
   );
 });
