@@ -89,12 +89,15 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
     forSome(
       changes,
       (change) => {
-        const { facts, from: source, to: target, overdue } = change;
+        const { data, facts, from: source, to: target, overdue, since } = change;
         const proof = proofOf(change, 'switch', source);
         // Seen at B is proof enough, should the card's own have been lost.
         if (proof === 'done' || at(facts, `authenticated ${target}`) > 0) return NEXT;
         if (proof !== undefined) return { go: 'back', why: `SWITCH ${String(proof)}` };
-        return overdue ? { go: 'back', why: 'no proof of SWITCH in time' } : undefined;
+        if (overdue) return { go: 'back', why: 'no proof of SWITCH in time' };
+        // Asked again now and then: a word of it may have been lost. It is sent once however often it is asked for.
+        const next = at(data, 'askedAt') + ASK_AGAIN;
+        return clock.now() < next ? { go: 'wait', until: Math.min(next, since + DELIVERY) } : undefined;
       },
       async (open) => {
         const terms = { trialSeconds, delaySeconds, commitOnAka };
@@ -111,7 +114,13 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
               ),
             );
         return answers.map((answer, i): Outcome =>
-          isRefused(answer) ? refusedOutcome(answer) : { go: 'wait', until: open[i]!.since + DELIVERY },
+          isRefused(answer)
+            ? refusedOutcome(answer)
+            : {
+                go: 'wait',
+                until: Math.min(clock.now() + ASK_AGAIN, open[i]!.since + DELIVERY),
+                data: { askedAt: clock.now() },
+              },
         );
       },
     );
@@ -172,9 +181,7 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
         if (change.overdue) return { go: 'back', why: 'no answer to COMMIT' };
         // One COMMIT at a time; the gateway sends it until it is proven, or gives up for now.
         const next = at(data, 'askedAt') + ASK_AGAIN * Math.min(at(data, 'asked'), 4);
-        return proof === undefined || clock.now() < next
-          ? { go: 'wait', until: Math.max(next, clock.now() + HOUR) }
-          : undefined;
+        return clock.now() < next ? { go: 'wait', until: next } : undefined;
       },
       async (open) => {
         const answers = await commit(open);
@@ -226,8 +233,7 @@ export function createTrialSteps(options: TrialOptions): TrialSteps {
         if (data.stopped !== true) return undefined;
         if (home) return { go: 'wait', until: since + WAY_BACK };
         const next = at(data, 'stoppedAt') + ASK_AGAIN;
-        const again = proofOf(change, 'cancel', change.from) !== undefined && clock.now() >= next;
-        return again ? undefined : { go: 'wait', until: Math.max(next, clock.now() + HOUR) };
+        return clock.now() >= next ? undefined : { go: 'wait', until: next };
       },
       async (open) => {
         const ready = open.filter(

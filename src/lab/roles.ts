@@ -223,10 +223,10 @@ export async function createRoles(options: RolesOptions): Promise<Roles> {
       onError: options.onError,
     });
     closing.push(
-      () => operators[name].close(),
       () => escrowClient.close(),
       () => ownerClient.close(),
       () => manufacturerClient.close(),
+      () => operators[name].close(),
     );
   }
   const agent = options.agent

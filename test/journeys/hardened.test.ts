@@ -32,10 +32,13 @@ test('A has left key sets on the card of which it told nobody: B puts its own el
     kic: '11'.repeat(16),
     kid: '22'.repeat(16),
     kik: '33'.repeat(16),
+    agreed: true,
   });
   const { story, device } = await withCard((file) => ({
     ...file,
     ota: { keySets: [...file.ota!.keySets, secret(2), secret(9)] },
+    // And a Ki of its own, that waits for a challenge of A's.
+    usim: { ...file.usim, renewed: { algorithm: 'milenage', k: '44'.repeat(16), opc: '55'.repeat(16) } },
   }));
   assert.deepEqual(
     device.card().keySets.map(({ number }) => number),
@@ -48,6 +51,8 @@ test('A has left key sets on the card of which it told nobody: B puts its own el
     [1, 3],
   );
   assert.deepEqual(story.world.knowers(device), ['B']);
+  assert.equal(device.card().usim.renewed, undefined);
+  assert.notEqual(toHex(device.card().usim.k), '44'.repeat(16));
   await story.end();
 });
 
@@ -59,6 +64,8 @@ test('a card that is not the one that was certified gives no receipt: B takes no
   const { story, device } = await withCard((file) => file, stranger);
   const { state, why } = await story.move(DEVICE, 'A', 'B');
   assert.equal(state, 'done', why);
+  const asked = story.rows('B', `SELECT command FROM ota_message WHERE command LIKE 'takeover%'`);
+  assert.equal(asked.length, 4, 'under other numbers, in case somebody on the line forged the first');
   assert.equal(toHex(device.card().usim.k), device.made.card.usim.k);
   assert.deepEqual(story.world.knowers(device), ['A', 'B']);
   assert.equal((await story.heard(DEVICE))?.operator, 'B');

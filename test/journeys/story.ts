@@ -58,6 +58,8 @@ export interface Story {
   /** over which operator its application was heard last; null if not within the last two heartbeats */
   heard(device: string): Promise<{ operator: string; imsi: string } | null>;
   device(name: string): LabDevice;
+  /** Looks into an operator's database: of a long story. */
+  rows(operator: 'A' | 'B', query: string): Record<string, unknown>[];
   /** How many short messages an operator's service centre was ever given: of a long story. */
   submitted(operator: 'A' | 'B'): number;
   pass(minutes: number): Promise<void>;
@@ -163,12 +165,15 @@ export async function begin(
     until,
     pass: async (minutes) => void (await until(() => false, minutes)),
     device: (name) => world.devices.find(({ made }) => made.name === name)!,
-    submitted(operator) {
+    rows(operator, query) {
       const database = new DatabaseSync(file(`operator-${operator}`));
-      const found = database.prepare('SELECT count(*) AS found FROM sms').get()!.found;
-      database.close();
-      return Number(found);
+      try {
+        return database.prepare(query).all();
+      } finally {
+        database.close();
+      }
     },
+    submitted: (operator) => Number(story.rows(operator, 'SELECT count(*) AS found FROM sms')[0]!.found),
     heard: async (device) => {
       const { heard } = await ask(world.owner.device(device));
       return heard && heard.at > clock.now() - 2 * HEARTBEAT ? heard : null;

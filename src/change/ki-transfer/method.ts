@@ -52,11 +52,6 @@ const TAKE_OVER = 14 * DAY;
 const ASK_AGAIN = 6 * HOUR;
 /** How long B's HSS may be silent before anything was sent. */
 const SILENCE = DAY;
-/** Whether a command of a take-over has come to one of these. */
-const takeOverIs = ({ facts, to }: Change, ...ends: unknown[]): boolean =>
-  Object.entries(facts).some(
-    ([fact, what]) => fact.startsWith('proof takeover') && fact.endsWith(` ${to}`) && ends.includes(what),
-  );
 /** A change that must wait for its wave looks again so often. */
 const WAVE_PAUSE = MINUTE;
 
@@ -162,6 +157,8 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
   };
 
   /** The card is proven reachable, and B's HSS to be there, before A releases any key. */
+  /** Changes that are ready and wait for a place in the wave. */
+  const queued = new Set<string>();
   const prepare = (changes: readonly Change[]): Promise<Outcome[]> =>
     forSome(
       changes,
@@ -170,10 +167,16 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
         if (reached === 'foreign-card')
           return { go: 'back', why: 'the device answers with the ICCID of another card' };
         if (reached === 'refused') return { go: 'back', why: 'the card refuses to be read' };
-        if (reached === 'done' || change.data.reachedAt === undefined) return undefined;
+        if (reached === 'done') {
+          queued.delete(change.change);
+          if (under.has(change.change) || under.size < wave) return undefined;
+          // About as many look again in a minute as there are places.
+          queued.add(change.change);
+          return { go: 'wait', until: clock.now() + WAVE_PAUSE * Math.ceil(queued.size / wave) };
+        }
+        if (change.data.reachedAt === undefined) return undefined;
         const next = at(change.data, 'reachedAt') + ASK_AGAIN;
-        if (reached === 'unproven' && clock.now() >= next) return undefined;
-        return { go: 'wait', until: Math.max(next, clock.now() + HOUR) };
+        return clock.now() >= next ? undefined : { go: 'wait', until: next };
       },
       async (open) => {
         const decisions = new Decisions(open);
@@ -255,7 +258,7 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
         const proof = writingProof(change);
         if (proof === 'refused') return { go: 'back', why: 'the card refused what was written' };
         const next = at(data, 'writtenAt') + ASK_AGAIN;
-        if (data.writtenAt === undefined || (proof === 'unproven' && clock.now() >= next)) return undefined;
+        if (data.writtenAt === undefined || (proof !== 'done' && clock.now() >= next)) return undefined;
         return { go: 'wait', until: Math.min(since + ARRIVAL, Math.max(next, clock.now() + HOUR)) };
       },
       async (open) => {
@@ -299,13 +302,13 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
         const { data, since, to: target } = change;
         if (data.retired !== true) return undefined;
         const proof = proofOf(change, 'takeover', target);
-        if (proof === 'done' || proofOf(change, 'takeover-rest', target) === 'done') {
+        if (proof === 'done') {
           const { takenOverAt } = data;
           if (data.hardened === true) {
             if (takenOverAt === undefined) {
               return { go: 'wait', until: clock.now() + RENEWAL, data: { takenOverAt: clock.now() } };
             }
-            const renewed = at(change.facts, `authenticated ${target}`) > at(data, 'takenOverAt');
+            const renewed = at(change.facts, `registered ${target}`) > at(data, 'takenOverAt');
             // Its new Ki is in use from the next challenge on: it need not come for years.
             if (!renewed && clock.now() < at(data, 'takenOverAt') + DAY) {
               const asked = data.resetAt !== undefined;
@@ -318,16 +321,14 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
           under.delete(change.change);
           return { go: 'next', data: { takenOver: true } };
         }
-        // A receipt that is not of the certified key: asked again, the card would say the same.
-        const cannot = data.cannotTakeOver === true || takeOverIs(change, 'forged');
-        if (cannot || clock.now() >= since + TAKE_OVER) {
+        if (data.cannotTakeOver === true || clock.now() >= since + TAKE_OVER) {
           under.delete(change.change);
           return { go: 'next', data: { takenOver: false } };
         }
         const next = at(data, 'takeOverAt') + ASK_AGAIN;
-        const failed = takeOverIs(change, 'refused', 'unproven');
-        if (data.takeOverAt === undefined || (failed && clock.now() >= next)) return undefined;
-        return { go: 'wait', until: Math.min(Math.max(next, clock.now() + HOUR), since + TAKE_OVER) };
+        // Asked again, whatever is known of it: what was answered is told once more.
+        if (data.takeOverAt === undefined || clock.now() >= next) return undefined;
+        return { go: 'wait', until: Math.min(next, since + TAKE_OVER) };
       },
       async (open) => {
         const decisions = new Decisions(open);
@@ -356,7 +357,7 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
           if (!isRefused(answer)) {
             const data = { ...retired, takeOverAt: clock.now() };
             decisions.decide(change, { go: 'wait', until: clock.now() + ASK_AGAIN, data });
-          } else if (answer.code === 'no-kik') {
+          } else if (answer.code === 'no-kik' || answer.code === 'bad-keys') {
             const data = { ...retired, cannotTakeOver: true };
             decisions.decide(change, { go: 'wait', until: clock.now(), data });
           } else {

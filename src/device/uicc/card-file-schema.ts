@@ -101,6 +101,7 @@ const progress = {
       rejections: whole(0, 255),
       saved: z.record(path, bytes),
       savedSqn: sqnArray,
+      proven: z.boolean({ error: 'true or false' }).optional(),
     })
     .optional(),
 };
@@ -136,6 +137,7 @@ const schema = z.strictObject({
           kik: otaKey.optional(),
           counter: counter.optional(),
           tars: z.array(text(/^[0-9a-f]{6}$/, '6 hexadecimal digits')).optional(),
+          agreed: z.boolean({ error: 'true or false' }).optional(),
         }),
       ),
     })
@@ -186,7 +188,7 @@ const HARMLESS = new Set(
   (
     'format iccid imsi mncLength algorithm resLength keccakIterations indLength seq msisdn spn serviceCentre apn accessClasses ' +
     'enabled tries unblockTries number counter tars index state next last report from secondsLeft rejections ' +
-    'deactivated impi domain impu'
+    'deactivated impi domain impu agreed proven'
   ).split(' '),
 );
 

@@ -49,6 +49,7 @@ function progressOf(list: KeyList, indLength: number): NonNullable<CardFile['fal
         rejections: trial.rejections,
         saved: byPath(trial.saved),
         savedSqn: { indLength, seq: [...trial.savedSqn.seq] },
+        ...(trial.proven && { proven: true }),
       },
     }),
   };
@@ -113,7 +114,7 @@ export function fileOf(state: CardState): CardFile {
     isim: subscription.isim ?? null,
     ...(keySets.length > 0 && {
       ota: {
-        keySets: keySets.map(({ number, algorithm, kic, kid, kik, counter, tars }) => ({
+        keySets: keySets.map(({ number, algorithm, kic, kid, kik, counter, tars, agreed }) => ({
           number,
           algorithm,
           kic: toHex(kic),
@@ -121,6 +122,7 @@ export function fileOf(state: CardState): CardFile {
           ...(kik && { kik: toHex(kik) }),
           counter,
           ...(tars && { tars: [...tars] }),
+          ...(agreed && { agreed }),
         })),
       },
     }),

@@ -127,6 +127,7 @@ function keySetOf(set: NonNullable<CardFile['ota']>['keySets'][number], field: s
     ...keys,
     counter: set.counter ?? 0,
     ...(set.tars && { tars: set.tars }),
+    ...(set.agreed && { agreed: true }),
   };
 }
 
@@ -232,6 +233,7 @@ function progressOf(
         rejections: trial.rejections,
         saved: savedOf(trial.saved, `${place}.trial.saved`),
         savedSqn: sqnOf(trial.savedSqn, `${place}.trial.savedSqn`),
+        ...(trial.proven && { proven: true }),
       },
     }),
   };

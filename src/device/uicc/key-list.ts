@@ -110,8 +110,20 @@ export function listCommand(session: Session, keySet: number, bytes: Uint8Array)
       case KEY_LIST_INS.commit:
       case KEY_LIST_INS.cancel:
         if (!maySwitch(session, keySet)) return refuse(KEY_LIST_SW.security);
-        if (command.ins === KEY_LIST_INS.switch) return arm(session, list, decodeKeyListSwitch(data));
-        if (command.ins === KEY_LIST_INS.commit) return commit(session, list, decodeKeyListEnd(data));
+        if (command.ins === KEY_LIST_INS.switch) {
+          const order = decodeKeyListSwitch(data);
+          // A trial that an agent begins ends by a commit, or not at all.
+          if (keySet !== KEY_LIST_KEY_SET && (order.policy & COMMIT_ON_AKA) !== 0) {
+            return refuse(KEY_LIST_SW.security);
+          }
+          return arm(session, list, order);
+        }
+        if (command.ins === KEY_LIST_INS.commit) {
+          // The pair's own keys say that the card is where it was sent; an agent's are the same everywhere.
+          const unproven = list.trial && (!list.trial.proven || session.resetPause !== undefined);
+          if (keySet !== KEY_LIST_KEY_SET && unproven) return refuse(KEY_LIST_SW.conditions);
+          return commit(session, list, decodeKeyListEnd(data));
+        }
         return cancel(session, list, decodeKeyListEnd(data));
       default:
         return refuse(0x6d00);
@@ -310,6 +322,14 @@ function keep(session: Session, list: KeyList, trial: Trial): void {
   if (session.resetPause === undefined) session.toolkit.clearAlarm(CLOCK);
 }
 
+/** The set under which the card is switched has other keys: what was armed under those of before is called off. */
+export function disarm(session: Session): void {
+  const { list } = session.state;
+  if (!list?.armed || list.pairs.length > 0) return;
+  put(session, { armed: undefined, change: list.armed.command.change, last: 'cancelled' });
+  session.toolkit.clearAlarm(CLOCK);
+}
+
 const names = (end: KeyListEnd, { command }: { command: KeyListSwitch }): boolean =>
   equal(end.change, command.change) && end.index === command.index;
 
@@ -346,6 +366,7 @@ export function authenticated(session: Session): void {
   // Where a switch leaves the keys as they are, only the reset tells whose challenge it was.
   if (list?.pairs.length === 0 && session.resetPause !== undefined) return;
   if (list?.trial && (list.trial.command.policy & COMMIT_ON_AKA) !== 0) keep(session, list, list.trial);
+  else if (list?.trial && !list.trial.proven) put(session, { trial: { ...list.trial, proven: true } });
   if (session.resetPause === undefined) return;
   session.resetPause = undefined;
   session.toolkit.clearAlarm(CLOCK);

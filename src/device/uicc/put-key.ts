@@ -9,6 +9,7 @@ import { KEY_TYPE, keyCheckValue, keyCipher } from '../../standards/globalplatfo
 import { KEY_LIST_KEY_SET, keyLengths } from '../../standards/ota/index.ts';
 import { SW, type CommandApdu } from '../../standards/uicc/index.ts';
 import { done, refuse, type Answer } from './answer.ts';
+import { disarm } from './key-list.ts';
 import type { Session } from './session.ts';
 import { pairsOf, type CardState, type KeySet } from './state.ts';
 
@@ -94,5 +95,6 @@ export function putKeys(session: Session, set: KeySet, { p1, p2, data }: Command
   };
   if (replaced && replaced.algorithm !== set.algorithm) return refuse(SW.conditions);
   session.state = withKeySet(state, fresh, replaced);
+  if (renewed && number === KEY_LIST_KEY_SET) disarm(session);
   return done(concat(Uint8Array.of(number), ...checks));
 }

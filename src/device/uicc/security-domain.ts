@@ -131,22 +131,31 @@ function agree(session: Session, set: KeySet, data: Uint8Array = new Uint8Array(
   // The same once more: its answer was lost.
   if (there && equal(there.kic, kic) && equal(there.kid, kid)) return done(encodeReceipt(receipt));
   if (isTaken(state, number)) return refuse(SW.conditions);
-  session.state = withKeySet(state, { number, algorithm: 'aes', kic, kid, kik, counter: 0 });
+  session.state = withKeySet(state, {
+    number,
+    algorithm: 'aes',
+    kic,
+    kid,
+    kik,
+    counter: 0,
+    agreed: true,
+  });
   return done(encodeReceipt(receipt));
 }
 
-/** The Ki of before is kept until a challenge proves that the network has the new one. */
+/** Under an agreed set alone: whoever knew the keys of before must not choose it. The Ki of before is kept until a challenge proves that the network has the new one. */
 function storeAka(session: Session, set: KeySet, data: Uint8Array = new Uint8Array()): Answer {
   const { state } = session;
   const { list, usim } = state;
-  if (pairsOf(state) || list?.trial || list?.armed || !set.kik || set.algorithm !== 'aes' || set.tars) {
+  if (pairsOf(state) || list?.trial || list?.armed || !set.kik || !set.agreed) {
     return refuse(SW.conditions);
   }
   const renewed = decodeStoreAka(data, set.kik);
   if (renewed.constants) return refuse(SW.wrongData);
   prepare(renewed);
-  // The same once more, after it came into use: nothing is to be done.
-  if (equal(renewed.k, usim.k)) return done();
-  session.state = { ...state, usim: { ...usim, renewed } };
+  // The same once more, after it came into use: it is the only one.
+  const { renewed: _other, ...inUse } = usim;
+  const same = equal(renewed.k, usim.k);
+  session.state = { ...state, usim: same ? inUse : { ...usim, renewed } };
   return done();
 }

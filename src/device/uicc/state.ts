@@ -37,6 +37,8 @@ export interface KeySet {
   counter: number;
   /** the only applications it is for, as hexadecimal; all if absent */
   tars?: readonly string[];
+  /** it was agreed on, so that nobody who knew the card's keys before knows it */
+  agreed?: boolean;
 }
 
 /**
@@ -80,6 +82,8 @@ export interface Trial {
   /** contents of the files that the switch wrote, by place in FILES */
   saved: readonly (readonly [file: number, content: Uint8Array])[];
   savedSqn: SqnArray;
+  /** a challenge was proven under the new subscription */
+  proven?: boolean;
 }
 
 /** The list application of 3b; and without pairs the fall-back application of 3a, whose card keeps its keys. */

@@ -103,6 +103,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
   const { name, plmn } = profile;
   const realm = epcRealm(plmn);
   const onError = options.onError ?? ((): void => undefined);
+  let closed = false;
   const store = openOperatorStore(options.database);
   const feed = createFeed(store.database, edge.clock, options.longPollMs);
 
@@ -195,7 +196,11 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     host: `scef.${realm}`,
     realm,
     listen: options.scef,
-    data: (imsi, payload) => void options.owner.application({ operator: name, imsi, payload }).catch(onError),
+    data: (imsi, payload) =>
+      void options.owner.application({ operator: name, imsi, payload }).catch((error: unknown) => {
+        // What was under way when the operator closed is nobody's fault.
+        if (!closed) onError(error);
+      }),
   });
   const probe = await createDiameterNode({
     edge,
@@ -281,6 +286,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
       return cards.length;
     },
     async close() {
+      closed = true;
       ota.close();
       await api.close();
       await probe.close();

@@ -1,6 +1,6 @@
 /** What an operator keeps: subscribers, cards, messages under way; one database, keys sealed by its vault. */
 import { DatabaseSync } from 'node:sqlite';
-import { KEY_SCHEMA, MESSAGE_SCHEMA, openOtaKeys, type OtaKeyStore } from '../ota/store.ts';
+import { KEY_SCHEMA, atomically, MESSAGE_SCHEMA, openOtaKeys, type OtaKeyStore } from '../ota/store.ts';
 
 /**
  * stock: of a card that no device has yet · reserved: numbers allocated, no keys yet · ready: the HSS can authenticate it · retired: removed, its
@@ -165,18 +165,7 @@ export function openOperatorStore(path: string): OperatorStore {
   const one = (row: Record<string, unknown> | undefined): Subscriber | undefined => row && subscriberOf(row);
   return {
     database,
-    transaction(run) {
-      database.exec('BEGIN IMMEDIATE');
-      try {
-        const result = run();
-        database.exec('COMMIT');
-        return result;
-      } catch (error) {
-        // A full disk has ended it already.
-        if (database.isTransaction) database.exec('ROLLBACK');
-        throw error;
-      }
-    },
+    transaction: (run) => atomically(database, run),
     byImsi: (imsi) => one(byImsi.get(imsi)),
     byMsisdn: (msisdn) => one(byMsisdn.get(msisdn)),
     byChange: (change) => one(byChange.get(change)),

@@ -38,11 +38,25 @@ const TAKEN = 0x6985;
 export const KEY_SET = 1;
 /** Keys that are on their way to the card as set n wait as set n + 16. */
 export const PENDING = 16;
-/** Commands of a take-over: the own set, what is done under it, what that brought to light. */
+/**
+ * Commands of a take-over, in their order: the own set; other keys for each set that A knew; on a hardened card a look
+ * at what sets there are, after those of which nobody told are deleted, until it is clean; and the end of it, which on a
+ * hardened card is another Ki.
+ */
 const OWN = 'takeover-own';
-const ALL = 'takeover';
-const REST = 'takeover-rest';
+const SET = 'takeover-set-';
+const LOOK = 'takeover-look-';
+const END = 'takeover';
 const AGAIN = 'takeover-reset';
+/** A card that is never clean is none. */
+const MOST_LOOKS = 9;
+/** What became of a number that B wanted: somebody has a set there; or the receipt was not of the certified key. */
+const BY_OTHERS = 1;
+const FORGED = 2;
+/** Receipts that do not hold after which the card is not the one that was certified, or A holds the line. */
+const MOST_FORGED = 4;
+/** Referenced data not found: what was to be deleted is gone already. */
+const GONE = 0x6a88;
 
 /** A manufacturer whose certificates count: its public key came not from another operator. */
 export interface TrustedManufacturer {
@@ -92,7 +106,7 @@ export function createTakeOver(
     'INSERT INTO agreement (change, key_set, ephemeral, receipt) VALUES (?, ?, ?, ?)',
   );
   const agreements = database.prepare('SELECT * FROM agreement WHERE change = ? ORDER BY rowid');
-  const markTaken = database.prepare('UPDATE agreement SET taken = 1 WHERE change = ? AND key_set = ?');
+  const mark = database.prepare('UPDATE agreement SET taken = ? WHERE change = ? AND key_set = ?');
   const putRenewal = database.prepare('INSERT INTO renewal (change, aka) VALUES (?, ?)');
   const renewalOf = database.prepare('SELECT aka FROM renewal WHERE change = ?');
   const dropRenewal = database.prepare('DELETE FROM renewal WHERE change = ?');
@@ -214,7 +228,11 @@ export function createTakeOver(
   const agreeOwn = (change: string, subscriber: Subscriber, cardKey: Uint8Array): void => {
     const { iccid } = subscriber;
     if (!agreementOf(change)) {
-      const taken = agreements.all(change).map((row) => Number(row.key_set));
+      const before = agreements.all(change);
+      if (before.filter((row) => row.taken === FORGED).length >= MOST_FORGED) {
+        throw refuse(409, 'bad-keys', `card ${iccid} has not shown the key that is certified`);
+      }
+      const taken = before.map((row) => Number(row.key_set));
       const keySet = ownSet(iccid, taken);
       const label = ownLabel(iccid, change, keySet);
       const agreed = vault.agreeOta(label, cardKey, keySet);
@@ -231,120 +249,171 @@ export function createTakeOver(
   };
 
   const takeOver: TakeOverPart['takeOver'] = (change, subscriber) => {
-    if (ota.resultOf(change, ALL)?.result === 'done') {
-      // Perhaps what it brought to light is not dealt with yet.
-      proved(change, ALL, subscriber, ota.resultOf(change, ALL)!);
-      return;
-    }
+    if (ota.resultOf(change, END)?.result === 'done') return;
     const cardKey = keyOf(subscriber.iccid);
     if (cardKey) agreeOwn(change, subscriber, cardKey);
     else addOwn(change, subscriber);
   };
 
-  /** Another Ki for a card that B alone speaks to now, where the card can take it. */
-  const renewal = (change: string, subscriber: Subscriber, own: number): ExpandedCommand[] => {
-    const { aka, label, iccid } = subscriber;
-    if (!aka || !label) return [];
-    const { algorithm, ownConstants } = vault.describeAka(label, aka);
-    if (algorithm === 'test-xor' || ownConstants) return [];
-    if (!renewalOf.get(change)) putRenewal.run(change, vault.renewAka(label, aka));
-    const fresh = renewalOf.get(change)!.aka as Uint8Array;
-    return [
-      { type: 'apdu', apdu: encodeInstallForPersonalisation(USIM_AID_PREFIX) },
-      { type: 'apdu', apdu: vault.storeAka(label, fresh, store.otaKeys(iccid, own)!) },
-    ];
+  const newLabel = (iccid: string, change: string, set: number): string =>
+    `${otaLabel(`${iccid} ${change}`, set)} new`;
+  /** Sets that A knew, and that have not got other keys yet. One of another kind PUT KEY cannot replace. */
+  const oldSets = (change: string, iccid: string): number[] => {
+    const own = ownSet(iccid);
+    const { algorithm } = store.otaKeys(iccid, own)!;
+    return setsOf(iccid).filter((set) => {
+      const keys = store.otaKeys(iccid, set)!;
+      return set !== own && keys.algorithm === algorithm && keys.label !== newLabel(iccid, change, set);
+    });
   };
 
-  const replaceOld = (change: string, subscriber: Subscriber): void => {
+  /** What comes next, now that B has a set of its own. */
+  const goOn = (change: string, subscriber: Subscriber): void => {
     const { iccid } = subscriber;
-    const own = ownSet(iccid);
-    const under = useKeys(iccid, own, ({ kik }) => kik!);
-    const agreed = agreementOf(change) !== undefined;
-    const replaced: Uint8Array[] = [];
-    const deleted: Uint8Array[] = [];
-    for (const set of setsOf(iccid).filter((each) => each !== own)) {
-      const { algorithm } = store.otaKeys(iccid, set)!;
-      // PUT KEY ciphers under a KIK of the same kind: what is of another kind goes.
-      if (algorithm !== store.otaKeys(iccid, own)!.algorithm) {
-        deleted.push(encodeDeleteKeySet(set));
-        continue;
-      }
-      if (!store.otaKeys(iccid, set + PENDING)) {
-        const label = `${otaLabel(`${iccid} ${change}`, set)} new`;
-        const keys = vault.makeOta(label, algorithm);
-        store.putOtaKeys({ iccid, keySet: set + PENDING, algorithm, ota: keys, label, counter: 0 });
-      }
-      replaced.push(putKey(iccid, set, set, set + PENDING, algorithm as KeySetAlgorithm, under));
+    const old = oldSets(change, iccid);
+    const [set] = old;
+    const hardened = agreementOf(change) !== undefined;
+    if (set === undefined) {
+      if (hardened) look(change, subscriber, 1, []);
+      return;
     }
-    const apdus = [...replaced, ...deleted];
-    const script = agreed
-      ? encodeExpandedCommands([
-          ...apdus.map((apdu): ExpandedCommand => ({ type: 'apdu', apdu })),
-          ...renewal(change, subscriber, own),
-          { type: 'apdu', apdu: encodeGetKeyInformation() },
-          // The next attach shows that the new Ki is in use.
-          { type: 'immediateAction', value: RESET },
-        ])
-      : encodeCompactCommands(apdus);
-    toDomain(change, ALL, subscriber, own, script);
+    const own = ownSet(iccid);
+    const algorithm = store.otaKeys(iccid, set)!.algorithm as KeySetAlgorithm;
+    if (!store.otaKeys(iccid, set + PENDING)) {
+      const label = newLabel(iccid, change, set);
+      const keys = vault.makeOta(label, algorithm);
+      store.putOtaKeys({ iccid, keySet: set + PENDING, algorithm, ota: keys, label, counter: 0 });
+    }
+    const under = useKeys(iccid, own, ({ kik }) => kik!);
+    const apdu = putKey(iccid, set, set, set + PENDING, algorithm, under);
+    const command = !hardened && old.length === 1 ? END : `${SET}${set}`;
+    toDomain(change, command, subscriber, own, encodeCompactCommands([apdu]));
   };
 
-  /** The card has what was sent: so has B, from now on. @returns sets on the card of which nobody told */
-  const adopt = (change: string, { imsi, iccid, aka, label }: Subscriber, data: Uint8Array): number[] => {
-    const own = ownSet(iccid);
+  /** The card has the keys that waited: so has B, from now on. */
+  const adoptSet = (iccid: string): void =>
     store.transaction(() => {
-      const ofKind = store.otaKeys(iccid, own)!.algorithm;
       for (const set of store.otaKeySets(iccid)) {
         if (set >= PENDING) store.moveOtaKeys(iccid, set, set - PENDING);
-        else if (store.otaKeys(iccid, set)!.algorithm !== ofKind) store.dropOtaKeys(iccid, set);
       }
+    });
+
+  const look = (change: string, subscriber: Subscriber, n: number, unwanted: readonly number[]): void => {
+    const script = encodeCompactCommands([...unwanted.map(encodeDeleteKeySet), encodeGetKeyInformation()]);
+    toDomain(change, `${LOOK}${n}`, subscriber, ownSet(subscriber.iccid), script);
+  };
+
+  /** Sets on the card that are neither B's own nor replaced by it. @throws DecodeError */
+  const unwantedOf = (change: string, iccid: string, data: Uint8Array): number[] => {
+    const own = ownSet(iccid);
+    const good = setsOf(iccid).filter(
+      (set) => set === own || store.otaKeys(iccid, set)!.label === newLabel(iccid, change, set),
+    );
+    return [...new Set(decodeKeyInformation(data).map(({ keySet }) => keySet))].filter(
+      (set) => !good.includes(set),
+    );
+  };
+
+  /** Nobody but B speaks to the card any more: another Ki, where the card can take it, and a reset to use it. */
+  const end = (change: string, subscriber: Subscriber): void => {
+    const { aka, label, iccid } = subscriber;
+    const own = ownSet(iccid);
+    const { algorithm, ownConstants } = vault.describeAka(label!, aka!);
+    const commands: ExpandedCommand[] = [{ type: 'apdu', apdu: encodeGetKeyInformation() }];
+    if (algorithm !== 'test-xor' && !ownConstants) {
+      if (!renewalOf.get(change)) putRenewal.run(change, vault.renewAka(label!, aka!));
+      const fresh = renewalOf.get(change)!.aka as Uint8Array;
+      commands.unshift(
+        { type: 'apdu', apdu: encodeInstallForPersonalisation(USIM_AID_PREFIX) },
+        { type: 'apdu', apdu: vault.storeAka(label!, fresh, store.otaKeys(iccid, own)!) },
+      );
+      commands.push({ type: 'immediateAction', value: RESET });
+    }
+    toDomain(change, END, subscriber, own, encodeExpandedCommands(commands));
+  };
+
+  /** The card has the Ki: so has the authentication centre, from now on. */
+  const adoptKi = (change: string, { imsi, iccid, aka, label }: Subscriber): void => {
+    const unknown = setsOf(iccid).filter((set) => oldSets(change, iccid).includes(set));
+    store.transaction(() => {
+      for (const set of unknown) store.dropOtaKeys(iccid, set);
       const renewed = renewalOf.get(change);
-      if (renewed) store.update(imsi, { aka: renewed.aka as Uint8Array });
-      if (renewed && aka && label) vault.forgetAka(label, aka);
+      if (!renewed) return;
+      store.update(imsi, { aka: renewed.aka as Uint8Array });
+      if (aka && label) vault.forgetAka(label, aka);
       dropRenewal.run(change);
     });
-    if (!agreementOf(change)) return [];
-    const known = setsOf(iccid);
-    return [...new Set(decodeKeyInformation(data).map(({ keySet }) => keySet))].filter(
-      (set) => !known.includes(set),
-    );
+  };
+
+  const ownProved = (
+    change: string,
+    subscriber: Subscriber,
+    agreement: Agreement | undefined,
+    result: OtaResult,
+  ): string => {
+    const taken = result.result === 'refused' && result.sw === TAKEN;
+    if (!agreement) {
+      // Refused as taken: the set is there already, from a time whose answer was lost.
+      if (result.result === 'done' || taken) goOn(change, subscriber);
+      return result.result;
+    }
+    if (taken) {
+      // Somebody has a set there of which nobody told. B's goes elsewhere, and that one goes when B rules.
+      store.dropOtaKeys(subscriber.iccid, agreement.keySet);
+      mark.run(BY_OTHERS, change, agreement.keySet);
+      agreeOwn(change, subscriber, keyOf(subscriber.iccid)!);
+      return result.result;
+    }
+    if (result.result !== 'done') return result.result;
+    // A knows the keys that this proof is under, but not those of the receipt: another number, another time.
+    if (!isReceipt(result.data, agreement.receipt)) {
+      store.dropOtaKeys(subscriber.iccid, agreement.keySet);
+      mark.run(FORGED, change, agreement.keySet);
+      return 'forged';
+    }
+    goOn(change, subscriber);
+    return 'done';
+  };
+
+  const looked = (change: string, subscriber: Subscriber, n: number, result: OtaResult): string => {
+    if (result.result === 'unproven') return result.result;
+    if (n >= MOST_LOOKS) return 'refused';
+    if (result.result === 'refused') {
+      if (result.sw !== GONE) return result.result;
+      // Deleted before, and its answer was lost: what is there is asked for alone.
+      look(change, subscriber, n + 1, []);
+      return 'done';
+    }
+    const unwanted = unwantedOf(change, subscriber.iccid, result.data);
+    if (unwanted.length > 0) look(change, subscriber, n + 1, unwanted);
+    else end(change, subscriber);
+    return 'done';
   };
 
   const proved: TakeOverPart['proved'] = (change, command, subscriber, result) => {
     const agreement = agreementOf(change);
-    if (command === OWN || command === agreement?.command) {
-      const taken = result.result === 'refused' && result.sw === TAKEN;
-      if (!agreement) {
-        // Refused as taken: the set is there already, from a time whose answer was lost.
-        if (result.result === 'done' || taken) replaceOld(change, subscriber);
-        return result.result;
-      }
-      if (taken) {
-        // Somebody has a set there of which nobody told. B's goes elsewhere, and that one goes when B rules.
-        store.dropOtaKeys(subscriber.iccid, agreement.keySet);
-        markTaken.run(change, agreement.keySet);
-        agreeOwn(change, subscriber, keyOf(subscriber.iccid)!);
-        return result.result;
-      }
-      if (result.result !== 'done') return result.result;
-      // A knows the keys that this proof is under, but not those of the receipt.
-      if (!isReceipt(result.data, agreement.receipt)) return 'forged';
-      replaceOld(change, subscriber);
-      return 'done';
-    }
-    if (command !== ALL) return undefined;
-    if (result.result !== 'done') return result.result;
-    let unknown: number[];
     try {
-      unknown = adopt(change, subscriber, result.data);
+      if (command === OWN || command === agreement?.command) {
+        return ownProved(change, subscriber, agreement, result);
+      }
+      if (command.startsWith(LOOK)) {
+        return looked(change, subscriber, Number(command.slice(LOOK.length)), result);
+      }
+      if (command !== END && !command.startsWith(SET)) return undefined;
+      if (result.result !== 'done') return result.result;
+      if (command === END && agreement) {
+        // Nothing can have come in between: a set comes under a set.
+        if (unwantedOf(change, subscriber.iccid, result.data).length > 0) return 'refused';
+        adoptKi(change, subscriber);
+        return 'done';
+      }
+      adoptSet(subscriber.iccid);
+      if (command !== END) goOn(change, subscriber);
+      return 'done';
     } catch (error) {
       if (error instanceof DecodeError) return 'refused';
       throw error;
     }
-    if (unknown.length === 0) return 'done';
-    const script = encodeCompactCommands(unknown.map(encodeDeleteKeySet));
-    toDomain(change, REST, subscriber, ownSet(subscriber.iccid), script);
-    return 'unknown-keys';
   };
 
   return {

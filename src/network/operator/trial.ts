@@ -54,7 +54,8 @@ export function trialRoutes(context: ChangeContext): Route[] {
     const { ordered, subscriber } = await context.asA(request.order);
     ofTrial(ordered);
     // B's own word for what the card is to become.
-    const reserved = await readStatement('reservation', request.reservation, ring, name, edge.clock);
+    // What was begun in time is brought to an end.
+    const reserved = await readStatement('reservation', request.reservation, ring, name, edge.clock, 'allow');
     if (
       reserved.iss !== ordered.to ||
       reserved.change !== ordered.change ||

@@ -32,7 +32,7 @@ import { connectSmpp, type Esme } from '../wire/smpp.ts';
 import type { KeyVault, OtaKeyPair } from '../vault/vault.ts';
 import { readResponse, resultOfScript, userDataOf, type OtaResult } from './proof.ts';
 import { createPace, type SmscLimits } from '../wire/pace.ts';
-import type { GatewayStore } from './store.ts';
+import { atomically, type GatewayStore } from './store.ts';
 
 /**
  * Checksum, ciphering, a counter that must rise; proof always, at once, with a checksum. The proof is not
@@ -187,12 +187,15 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
 
   const finish = (row: Record<string, unknown>, result: OtaResult): void => {
     const kept = result.result === 'done' ? { ...result, data: toHex(result.data) } : result;
-    end.run(result.result, JSON.stringify(kept), String(row.id));
-    forget(String(row.id));
-    options.proved(
-      { change: String(row.change), command: String(row.command), imsi: String(row.imsi) },
-      result,
-    );
+    // What the answer is, what comes of it and that it was told: a crash loses all or nothing of it.
+    atomically(database, () => {
+      end.run(result.result, JSON.stringify(kept), String(row.id));
+      forget(String(row.id));
+      options.proved(
+        { change: String(row.change), command: String(row.command), imsi: String(row.imsi) },
+        result,
+      );
+    });
   };
 
   /** Whether the service centre still has a part of the last attempt and will try again by itself. */
@@ -452,7 +455,8 @@ export function createOtaGateway(options: OtaGatewayOptions): OtaGateway {
         return;
       }
       restart.run(now, id);
-      pump();
+      // Nothing leaves before what asked for it is on disk.
+      queueMicrotask(pump);
     },
     withdraw: (change, command) => stopSending(idOf(change, command)),
     withdrawAll(change) {

@@ -50,15 +50,13 @@ export function expectPoint(field: string, point: Uint8Array): Uint8Array {
   return point;
 }
 
-/** A key agreement key as data object 7F49. @param point 65 bytes */
+/** The value of a data object 7F49: a point of P-256, which is the curve where none is named. @param point 65 bytes */
+export const encodePoint = (point: Uint8Array): Uint8Array =>
+  encodeBerTlv(TAG.point, expectPoint('public key', point));
+
+/** A key agreement key as data object 7F49, its curve named. @param point 65 bytes */
 export const encodePublicKey = (point: Uint8Array): Uint8Array =>
-  encodeBerTlv(
-    TAG.publicKey,
-    encodeBerTlvs([
-      { tag: TAG.point, value: expectPoint('public key', point) },
-      { tag: TAG.parameters, value: Uint8Array.of(P256) },
-    ]),
-  );
+  encodeBerTlv(TAG.publicKey, concat(encodePoint(point), encodeBerTlv(TAG.parameters, Uint8Array.of(P256))));
 
 /** The point of a value of 7F49; the curve may be left out where it is agreed. @throws DecodeError */
 export function decodePublicKey(value: Uint8Array): Uint8Array {

@@ -6,17 +6,17 @@
 import { createECDH, createHash } from 'node:crypto';
 import { DecodeError, FieldError, Reader, Writer, concat, equal } from '../bytes/index.ts';
 import { aesCmac } from '../ota/index.ts';
-import { decodeBerTlv, decodeBerTlvs, encodeBerTlv, encodeBerTlvs, takeBerTlv } from '../uicc/index.ts';
-import { decodePublicKey, encodePublicKey, expectPoint } from './certificate.ts';
+import { decodeBerTlv, decodeBerTlvs, encodeBerTlv, encodeBerTlvs } from '../uicc/index.ts';
+import { decodePublicKey, encodePoint, expectPoint } from './certificate.ts';
 import { KEY_TYPE } from './put-key.ts';
 
 /** INS of STORE DATA (GlobalPlatform §11.11). */
 export const STORE_DATA = 0xe2;
-/** P1 of STORE DATA: the last block, no encryption, DGI format. */
-export const P1_AGREEMENT = 0x88;
+/** P1 of STORE DATA: the last block, no encryption, DGI format, an answer is expected. */
+export const P1_AGREEMENT = 0x89;
 
-/** Data grouping of the control reference template and the one-time key. */
-const DGI = 0x00a6;
+/** Data groupings of the control reference template and of the one-time key: named as the data objects are. */
+const DGI = { template: 0x00a6, publicKey: 0x7f49 } as const;
 const TAG = {
   template: 0xa6,
   scenario: 0x90,
@@ -58,39 +58,39 @@ function template({ keySet, keyLength }: KeyAgreement): Uint8Array {
     throw new FieldError('keySet', String(keySet), 'a whole number from 1 to 15');
   }
   if (![16, 24, 32].includes(keyLength)) throw new FieldError('keyLength', String(keyLength), '16, 24 or 32');
-  return encodeBerTlv(
-    TAG.template,
-    encodeBerTlvs([
-      { tag: TAG.scenario, value: SCENARIO },
-      { tag: TAG.keyUsage, value: Uint8Array.of(SECURE_CHANNEL) },
-      { tag: TAG.keyType, value: Uint8Array.of(KEY_TYPE.aes) },
-      { tag: TAG.keyLength, value: Uint8Array.of(keyLength) },
-      { tag: TAG.keyIdentifier, value: Uint8Array.of(1) },
-      { tag: TAG.keyVersion, value: Uint8Array.of(keySet) },
-    ]),
-  );
+  return encodeBerTlvs([
+    { tag: TAG.scenario, value: SCENARIO },
+    { tag: TAG.keyUsage, value: Uint8Array.of(SECURE_CHANNEL) },
+    { tag: TAG.keyType, value: Uint8Array.of(KEY_TYPE.aes) },
+    { tag: TAG.keyLength, value: Uint8Array.of(keyLength) },
+    { tag: TAG.keyIdentifier, value: Uint8Array.of(1) },
+    { tag: TAG.keyVersion, value: Uint8Array.of(keySet) },
+  ]);
 }
 
-/** The APDU `80 E2 88 00 Lc data`. @throws FieldError on a number or a length that cannot be */
+/** The APDU `80 E2 89 00 Lc data`. @throws FieldError on a number or a length that cannot be */
 export function encodeKeyAgreement(agreement: KeyAgreement): Uint8Array {
-  const content = concat(template(agreement), encodePublicKey(agreement.ephemeral));
-  const data = new Writer(content.length + 3).u16(DGI).lv(content, 'data grouping').done();
+  const data = new Writer(100)
+    .u16(DGI.template)
+    .lv(template(agreement), 'template')
+    .u16(DGI.publicKey)
+    .lv(encodePoint(agreement.ephemeral), 'public key')
+    .done();
   return concat(Uint8Array.of(0x80, STORE_DATA, P1_AGREEMENT, 0x00, data.length), data);
 }
 
 /** What the data of such a STORE DATA say. @throws DecodeError on anything but scenario 3 with AES */
 export function decodeKeyAgreement(data: Uint8Array): KeyAgreement {
   const reader = new Reader(data);
-  const dgi = reader.u16('data grouping');
-  if (dgi !== DGI) throw new DecodeError('data grouping', dgi.toString(16), '00a6');
-  const content = new Reader(reader.lv('data grouping'));
+  const grouping = (expected: number): Uint8Array => {
+    const dgi = reader.u16('data grouping');
+    if (dgi !== expected) throw new DecodeError('data grouping', dgi.toString(16), expected.toString(16));
+    return reader.lv('data grouping');
+  };
+  const crt = grouping(DGI.template);
+  const publicKey = grouping(DGI.publicKey);
   reader.end('STORE DATA');
-  const crt = takeBerTlv(content, 'control reference template');
-  if (crt.tag !== TAG.template) throw new DecodeError('tag', crt.tag.toString(16), 'a6');
-  const publicKey = takeBerTlv(content, 'one-time public key');
-  if (publicKey.tag !== TAG.publicKey) throw new DecodeError('tag', publicKey.tag.toString(16), '7f49');
-  content.end('data grouping');
-  const fields = new Map(decodeBerTlvs(crt.value).map(({ tag, value }) => [tag, value]));
+  const fields = new Map(decodeBerTlvs(crt).map(({ tag, value }) => [tag, value]));
   const byte = (tag: number, field: string): number => {
     const value = fields.get(tag);
     if (value?.length !== 1)
@@ -100,7 +100,7 @@ export function decodeKeyAgreement(data: Uint8Array): KeyAgreement {
   const agreement: KeyAgreement = {
     keySet: byte(TAG.keyVersion, 'key version'),
     keyLength: byte(TAG.keyLength, 'key length'),
-    ephemeral: decodePublicKey(publicKey.value),
+    ephemeral: decodePublicKey(publicKey),
   };
   // What is derived must be what was asked for, so what was asked for must be this and nothing else.
   let expected: Uint8Array;
@@ -110,7 +110,7 @@ export function decodeKeyAgreement(data: Uint8Array): KeyAgreement {
     if (error instanceof FieldError) throw new DecodeError(error.field, error.value, error.expected);
     throw error;
   }
-  if (!equal(encodeBerTlv(TAG.template, crt.value), expected)) {
+  if (!equal(crt, expected)) {
     throw new DecodeError('control reference template', 'another', 'scenario 3, secure channel keys, AES');
   }
   return agreement;
@@ -146,7 +146,13 @@ export function agreeKeys(agreement: KeyAgreement, privateKey: Uint8Array, peer:
   const info = Uint8Array.of(SECURE_CHANNEL, KEY_TYPE.aes, keyLength);
   const derived = deriveX963(shared, info, 4 * keyLength);
   const key = (i: number): Uint8Array => derived.slice(i * keyLength, (i + 1) * keyLength);
-  const receipt = aesCmac(key(0), concat(template(agreement), encodePublicKey(agreement.ephemeral)));
+  const receipt = aesCmac(
+    key(0),
+    encodeBerTlvs([
+      { tag: TAG.template, value: template(agreement) },
+      { tag: TAG.publicKey, value: encodePoint(agreement.ephemeral) },
+    ]),
+  );
   return { kic: key(1), kid: key(2), kik: key(3), receipt };
 }
 

@@ -1,9 +1,17 @@
 /** An OTA agent's key set on a card with a list: good for the list application, and for nothing else. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createCard, createCardFile, memoryStore, type CardFile } from '../../../src/device/uicc/index.ts';
+import {
+  createCard,
+  createCardFile,
+  memoryStore,
+  type Card,
+  type CardFile,
+} from '../../../src/device/uicc/index.ts';
+import { SQN_DEFAULT, authenticationVector, encodeSqn, prepare } from '../../../src/standards/aka/index.ts';
 import { fromHex, toHex } from '../../../src/standards/bytes/index.ts';
 import {
+  COMMIT_ON_AKA,
   FALLBACK_TAR,
   KEY_LIST_TAR,
   RESPONSE_STATUS,
@@ -14,7 +22,17 @@ import {
   encodeKeyListSwitch,
   keyByte,
 } from '../../../src/standards/ota/index.ts';
-import { CHANGE, drawn, expire, gatewayOf, order, terminalOf, type Gateway } from './terminal.ts';
+import { INS, encodeChallenge } from '../../../src/standards/uicc/index.ts';
+import {
+  CHANGE,
+  drawn,
+  expire,
+  gatewayOf,
+  order,
+  terminalOf,
+  type Gateway,
+  type Terminal,
+} from './terminal.ts';
 
 const keys = { kic: '11'.repeat(16), kid: '22'.repeat(16) };
 
@@ -41,8 +59,16 @@ test('under a set that is limited to the list application a card is switched, co
   const agent = gateway();
   assert.equal(agent.run(terminal, encodeKeyListSwitch(order())).sw, 0x9000);
   expire(terminal);
+  const early = agent.run(terminal, encodeKeyListCommit({ change: CHANGE, index: 1 }));
+  assert.equal(
+    early.sw,
+    0x6985,
+    'not before the terminal was reset and the new pair has answered a challenge',
+  );
   terminal.boot();
   assert.equal(card.state.list?.current, 1);
+  assert.equal(agent.run(terminal, encodeKeyListCommit({ change: CHANGE, index: 1 })).sw, 0x6985);
+  challenge(card, terminal);
   assert.equal(agent.run(terminal, encodeKeyListCommit({ change: CHANGE, index: 1 })).sw, 0x9000);
   assert.equal(card.state.list?.trial, undefined);
   assert.equal(card.state.list?.last, 'committed');
@@ -52,6 +78,22 @@ test('under a set that is limited to the list application a card is switched, co
   assert.equal(other.run(second.terminal, encodeKeyListSwitch(order())).sw, 0x9000);
   assert.equal(other.run(second.terminal, encodeKeyListCancel({ change: CHANGE, index: 1 })).sw, 0x9000);
   assert.equal(second.card.state.list?.current, 0);
+});
+
+/** The network of the card's current pair authenticates it. */
+function challenge(card: Card, terminal: Terminal): void {
+  const { usim } = card.state;
+  const rand = new Uint8Array(16).fill(9);
+  const sqn = encodeSqn(SQN_DEFAULT, Math.max(...usim.sqn.seq) + 1, 0);
+  const { autn } = authenticationVector(prepare(usim), rand, sqn, Uint8Array.of(0x80, 0));
+  terminal.selectUsim();
+  assert.equal(terminal.sw(0, INS.authenticate, 0, 0x81, encodeChallenge({ rand, autn }), 256), 0x9000);
+}
+
+test('an agent begins no trial that ends without a commit', () => {
+  const { card, terminal, gateway } = cardWith([KEY_LIST_TAR]);
+  assert.equal(gateway().run(terminal, encodeKeyListSwitch(order({ policy: COMMIT_ON_AKA }))).sw, 0x6982);
+  assert.equal(card.state.list?.armed, undefined);
 });
 
 test('a set that is good for more, or for all, switches nothing', () => {

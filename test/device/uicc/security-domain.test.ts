@@ -15,9 +15,25 @@ import {
 import { authenticationVector, encodeSqn, prepare, SQN_DEFAULT } from '../../../src/standards/aka/index.ts';
 import { FieldError, fromHex, toHex } from '../../../src/standards/bytes/index.ts';
 import * as gp from '../../../src/standards/globalplatform/index.ts';
-import { RESPONSE_STATUS, TAR, encodeCompactCommands, keyByte } from '../../../src/standards/ota/index.ts';
+import {
+  FALLBACK_TAR,
+  RESPONSE_STATUS,
+  TAR,
+  encodeCompactCommands,
+  encodeKeyListSwitch,
+  keyByte,
+} from '../../../src/standards/ota/index.ts';
 import { INS, encodeChallenge } from '../../../src/standards/uicc/index.ts';
-import { drawn, gatewayOf, terminalOf, types, type Gateway, type Terminal } from './terminal.ts';
+import {
+  drawn,
+  expire,
+  gatewayOf,
+  order,
+  terminalOf,
+  types,
+  type Gateway,
+  type Terminal,
+} from './terminal.ts';
 
 const some = (length: number, seed: number): Uint8Array =>
   Uint8Array.from({ length }, (_, at) => (at * 5 + seed) & 0x7f);
@@ -69,10 +85,15 @@ function hardened(more: Partial<CardFile> = {}): Held {
   };
 }
 
-/** A gateway to the issuer security domain under these keys. */
-function under(file: CardFile, number: number, keys: { kic: Uint8Array; kid: Uint8Array }): Gateway {
+/** A gateway to the issuer security domain, or another application, under these keys. */
+function under(
+  file: CardFile,
+  number: number,
+  keys: { kic: Uint8Array; kid: Uint8Array },
+  tar: Uint8Array = TAR.issuerSecurityDomain,
+): Gateway {
   const pairs = [{ index: 0, state: 'current' as const, kic: toHex(keys.kic), kid: toHex(keys.kid) }];
-  const gateway = gatewayOf({ ...file, keyList: { pairs, next: 1 } }, 0, TAR.issuerSecurityDomain);
+  const gateway = gatewayOf({ ...file, keyList: { pairs, next: 1 } }, 0, tar);
   const byte = keyByte(number, 'aes');
   gateway.header = { ...gateway.header, kic: byte, kid: byte };
   return gateway;
@@ -85,6 +106,11 @@ const agreement = (keySet = 2, once = ONCE): gp.KeyAgreement => ({
 });
 const agreed = (keySet = 2, once = ONCE): gp.AgreedKeys =>
   gp.agreeKeys(agreement(keySet, once), once, gp.publicKeyOf(CARD_KEY));
+/** A gateway under set 2, which is agreed on for it. */
+function ownOf(terminal: Terminal, file: CardFile, gateway: Gateway): Gateway {
+  assert.equal(gateway.run(terminal, gp.encodeKeyAgreement(agreement())).sw, 0x9000);
+  return under(file, 2, agreed());
+}
 const install = gp.encodeInstallForPersonalisation(USIM_AID);
 
 /** AUTHENTICATE under a Ki: the status word, and the tag of the answer. */
@@ -178,10 +204,13 @@ test('another Ki: both are good until one challenge proves the new one, then the
   const { terminal, file, gateway, state, store } = hardened();
   const old = { k: fromHex(file.usim.k), opc: fromHex(file.usim.opc!) };
   const fresh = { k: some(16, 3), opc: some(16, 4) };
-  const kik = fromHex(file.ota!.keySets[0]!.kik!);
-  const command = gp.encodeStoreAka({ algorithm: 'milenage', ...fresh }, kik);
-  assert.equal(gateway.run(terminal, command).sw, 0x6985, 'for no application');
-  assert.equal(gateway.run(terminal, install, command).sw, 0x9000);
+  const old1 = fromHex(file.ota!.keySets[0]!.kik!);
+  const asA = gp.encodeStoreAka({ algorithm: 'milenage', ...fresh }, old1);
+  assert.equal(gateway.run(terminal, install, asA).sw, 0x6985, 'under a set that others may know');
+  const own = ownOf(terminal, file, gateway);
+  const command = gp.encodeStoreAka({ algorithm: 'milenage', ...fresh }, agreed().kik);
+  assert.equal(own.run(terminal, command).sw, 0x6985, 'for no application');
+  assert.equal(own.run(terminal, install, command).sw, 0x9000);
   // As it is after a power cut.
   const saved = parseCardFile(formatCardFile(store.load()!));
   assert.equal(saved.usim.renewed?.k, toHex(fresh.k));
@@ -197,13 +226,42 @@ test('another Ki: both are good until one challenge proves the new one, then the
   assert.equal(challenge(terminal, fresh.k, fresh.opc, 50), 'dc', 'one sequence number for both');
   assert.equal(challenge(terminal, fresh.k, fresh.opc, 52), 'db');
   assert.equal(challenge(terminal, old.k, old.opc, 60), '9862', 'who knew the old one is nobody now');
-  assert.equal(gateway.run(terminal, install, command).sw, 0x9000, 'the same once more');
-  assert.equal(state().usim.renewed, undefined);
+  const foreign = gp.encodeStoreAka(
+    { algorithm: 'milenage', k: some(16, 5), opc: some(16, 6) },
+    agreed().kik,
+  );
+  assert.equal(own.run(terminal, install, foreign).sw, 0x9000);
+  assert.equal(own.run(terminal, install, command).sw, 0x9000, 'the same once more');
+  assert.equal(state().usim.renewed, undefined, 'and nothing else waits any more');
 });
 
-test('nothing of another Ki is taken while a trial runs, of a key list, or for another application', () => {
-  const { terminal, gateway, file, state } = hardened();
-  const kik = fromHex(file.ota!.keySets[0]!.kik!);
+test('after PUT KEY of the set that switches the card, what was armed under its old keys is called off', () => {
+  const { terminal, file, gateway, state } = hardened();
+  const first = file.ota!.keySets[0]!;
+  const list = under(file, 1, { kic: fromHex(first.kic), kid: fromHex(first.kid) }, FALLBACK_TAR);
+  list.counter = 100;
+  const own = ownOf(terminal, file, gateway);
+  assert.equal(list.run(terminal, encodeKeyListSwitch(order({ index: 0 }))).sw, 0x9000);
+  assert.notEqual(state().list?.armed, undefined);
+  const command = gp.encodeStoreAka(
+    { algorithm: 'milenage', k: some(16, 3), opc: some(16, 4) },
+    agreed().kik,
+  );
+  assert.equal(own.run(terminal, install, command).sw, 0x6985, 'no other Ki while a switch waits');
+  const keys = [some(16, 11), some(16, 12), some(16, 13)] as const;
+  const put = gp.encodePutKey({ replaces: 1, keySet: 1, algorithm: 'aes', keys, under: agreed().kik });
+  assert.equal(own.run(terminal, put).sw, 0x9000);
+  assert.equal(state().list?.armed, undefined);
+  expire(terminal);
+  assert.equal(state().list?.trial, undefined);
+  assert.equal(own.run(terminal, install, command).sw, 0x9000);
+});
+
+test('nothing of another Ki is taken that is bent, too short or for another application', () => {
+  const held = hardened();
+  const { terminal, file, state } = held;
+  const gateway = ownOf(terminal, file, held.gateway);
+  const { kik } = agreed();
   const command = gp.encodeStoreAka({ algorithm: 'milenage', k: some(16, 3), opc: some(16, 4) }, kik);
   const isim = gp.encodeInstallForPersonalisation(fromHex('a0000000871004'));
   assert.equal(gateway.run(terminal, isim, command).sw, 0x6a88);

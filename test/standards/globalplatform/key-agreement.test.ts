@@ -71,7 +71,7 @@ test('the command for an agreement, byte by byte', () => {
   const apdu = gp.encodeKeyAgreement({ keySet: 2, keyLength: 16, ephemeral });
   assert.equal(
     toHex(apdu),
-    `80e288006100a65ea613900203009501108001888101108201018301027f4946b041${toHex(ephemeral)}f00100`,
+    `80e289005c00a613900203009501108001888101108201018301027f4943b041${toHex(ephemeral)}`,
   );
   assert.deepEqual(gp.decodeKeyAgreement(apdu.subarray(5)), { keySet: 2, keyLength: 16, ephemeral });
 });
@@ -82,16 +82,16 @@ test('an agreement of another kind is not taken for this one', () => {
   const at = (offset: number, byte: number): Uint8Array =>
     good.map((each, i) => (i === offset ? byte : each));
   for (const [what, offset, byte] of [
-    ['scenario', 7, 2],
-    ['parameters', 8, 1],
-    ['key usage', 11, 0x5c],
-    ['key type', 14, 0x80],
-    ['key length', 17, 17],
-    ['identifier', 20, 2],
-    ['key version', 23, 0],
-    ['key version', 23, 16],
-    ['form of the point', 29, 2],
-    ['curve', 96, 1],
+    ['scenario', 5, 2],
+    ['parameters', 6, 1],
+    ['key usage', 9, 0x5c],
+    ['key type', 12, 0x80],
+    ['key length', 15, 17],
+    ['identifier', 18, 2],
+    ['key version', 21, 0],
+    ['key version', 21, 16],
+    ['data grouping', 23, 0x48],
+    ['form of the point', 27, 2],
   ] as const) {
     assert.notEqual(good[offset], byte, what);
     assert.throws(() => gp.decodeKeyAgreement(at(offset, byte)), FieldError, what);
