@@ -51,6 +51,8 @@ describe('the OTA gateway', () => {
   /** what the service centre says of a message */
   let stateOf: (id: string) => number;
   let proved: { command: string; result: OtaResult }[];
+  /** how often it cannot be told what was proved */
+  let failing: number;
   let reported: { iccid: string; imsi: string; status: KeyListStatus }[];
   const keys: OtaKeys = { kic: new Uint8Array(16).fill(1), kid: new Uint8Array(16).fill(2) };
   const others: OtaKeys = { kic: new Uint8Array(16).fill(3), kid: new Uint8Array(16).fill(4) };
@@ -77,6 +79,7 @@ describe('the OTA gateway', () => {
     queried = [];
     cancelled = [];
     proved = [];
+    failing = 0;
     reported = [];
     stateOf = () => MESSAGE_STATE.ENROUTE;
     let bound = false;
@@ -141,7 +144,10 @@ describe('the OTA gateway', () => {
       systemId: 'ota',
       password: 'secret',
       address: OTA,
-      proved: ({ command }, result) => proved.push({ command, result }),
+      proved({ command }, result) {
+        if (failing-- > 0) throw new Error('the disk, say');
+        proved.push({ command, result });
+      },
       reported: (iccid, imsi, status) => reported.push({ iccid, imsi, status }),
     });
     await run(() => bound);
@@ -243,6 +249,21 @@ describe('the OTA gateway', () => {
         proved.map(({ command, result: { result: what } }) => [command, what]),
         [['switch', 'done']],
       );
+    });
+
+    test('an answer that could not be told counts as not come: it is not lost, and told the next time', async () => {
+      await sent();
+      failing = 1;
+      await answer({}).catch(() => undefined);
+      assert.deepEqual(proved, []);
+      assert.equal(result(), undefined, 'nothing of it is on disk');
+      assert.equal(store.database.isTransaction, false);
+      await answer({});
+      assert.deepEqual(
+        proved.map(({ result: { result } }) => result),
+        ['done'],
+      );
+      assert.equal(result(), 'done');
     });
 
     test('a refusal of its application, with the status word', async () => {
