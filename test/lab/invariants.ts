@@ -103,7 +103,7 @@ export async function broken(
   const { agent } = world;
   const parties = { owner: world.owner, operators: world.operators, ...(agent && { agent }) };
   const made = {
-    '2': () => createSwapMethod({ clock, parties }),
+    '2': () => createSwapMethod({ parties }),
     '3a': () => createKiTransferMethod({ clock, parties, trialSeconds: 60 * plan.trialMinutes }),
     '3b': () =>
       createKiListMethod({

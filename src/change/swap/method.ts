@@ -2,7 +2,6 @@
  * Alternative 2: a person swaps the card. B assigns one of its stock, the owner sends a technician, whose scan
  * on site and the first attach with the right IMEI prove the pairing; A suspends the old card only then.
  */
-import type { Clock } from '../../edge/index.ts';
 import {
   DAY,
   Decisions,
@@ -23,7 +22,6 @@ import type { Change, ChangeMethod, Outcome, Step, StepPolicy } from '../change.
 import type { Parties } from '../parties.ts';
 
 export interface SwapOptions {
-  clock: Clock;
   parties: Parties;
 }
 
@@ -32,7 +30,7 @@ const VISIT = 30 * DAY;
 /** How long the technician's work may take to show: what is not on the air then gets its old card back. */
 const ARRIVAL = 2 * HOUR;
 
-export function createSwapMethod({ clock, parties }: SwapOptions): ChangeMethod {
+export function createSwapMethod({ parties }: SwapOptions): ChangeMethod {
   const { from, to, unreachable } = sidesOf(parties);
   const policies: Record<Step, StepPolicy> = {
     reserve: { timeout: DAY, pause: 10_000, longestPause: HOUR },
@@ -108,14 +106,15 @@ export function createSwapMethod({ clock, parties }: SwapOptions): ChangeMethod 
   /** The work order is called off; who has the new card already gets the old one back, by another visit. */
   const rollBack = async (changes: readonly Change[]): Promise<Outcome[]> => {
     const decisions = new Decisions(changes);
-    const sent = changes.filter(({ data }) => data.sent === true && data.stopped !== true);
-    if (sent.length > 0) await parties.owner.cancelWork(sent.map(({ change }) => change));
-    const paired = ({ facts }: Change): boolean => at(facts, 'paired swap') > 0;
-    for (const change of sent) {
-      // Called off first, then looked at: the scan may have come in between.
-      decisions.decide(change, { go: 'wait', until: clock.now() + 1000, data: { stopped: true } });
-    }
-    const swapped = decisions.open().filter((change) => change.data.sent === true && paired(change));
+    // An order whose answer was lost may stand all the same: asked of everybody who has a card.
+    const standing = changes.filter(({ data }) => data.iccid !== undefined && data.stopped !== true);
+    const became =
+      standing.length === 0 ? [] : await parties.owner.cancelWork(standing.map(({ change }) => change));
+    // The owner's answer, not his feed, which may be late: a card that is in the device is not given back.
+    const scanned = new Map(standing.map((change, i) => [change, became[i] === 'done']));
+    const paired = (change: Change): boolean =>
+      scanned.get(change) ?? (change.data.paired === true || at(change.facts, 'paired swap') > 0);
+    const swapped = changes.filter(paired);
     await orderWork(
       swapped.filter(({ data }) => data.restoring !== true),
       'restore',
@@ -139,7 +138,14 @@ export function createSwapMethod({ clock, parties }: SwapOptions): ChangeMethod 
         isRefused(answer) ? { go: 'retry', why: answer.error } : { go: 'end', state: 'rolledBack' },
       );
     });
-    return decisions.outcomes(() => ({ go: 'retry', why: 'no outcome' }));
+    return decisions
+      .outcomes(() => ({ go: 'retry', why: 'no outcome' }))
+      .map((outcome, i) => {
+        const stopped = scanned.get(changes[i]!);
+        return stopped === undefined
+          ? outcome
+          : { ...outcome, data: { ...outcome.data, stopped: true, paired: stopped } };
+      });
   };
 
   const steps: Record<Step, (changes: readonly Change[]) => Promise<Outcome[]>> = {

@@ -23,8 +23,11 @@ export interface OwnerClient {
   orderWork(
     work: readonly { change: string; kind: 'swap' | 'restore'; device: string; iccid: string }[],
   ): Promise<void>;
-  /** Calls swaps off that have not happened. */
-  cancelWork(changes: readonly string[]): Promise<void>;
+  /**
+   * Calls swaps off that have not happened. What became of each, in order: `cancelled` · `done`: it was scanned
+   * already · `none`: there is no such work order
+   */
+  cancelWork(changes: readonly string[]): Promise<('cancelled' | 'done' | 'none')[]>;
   /** A technician's scan on site. @throws Problem wrong-device, wrong-card, cancelled */
   pair(scan: {
     change: string;
@@ -53,7 +56,10 @@ export function createOwnerClient(edge: Edge, at: Endpoint): OwnerClient {
         payload: Buffer.from(payload).toString('base64'),
       })),
     orderWork: async (work) => void (await caller.call('POST', '/work-orders', work)),
-    cancelWork: async (changes) => void (await caller.call('POST', '/work-orders/cancelled', changes)),
+    cancelWork: async (changes) =>
+      z
+        .object({ results: z.array(z.enum(['cancelled', 'done', 'none'])).length(changes.length) })
+        .parse(await caller.call('POST', '/work-orders/cancelled', changes)).results,
     pair: async (scan) => void (await caller.call('POST', '/pairings', scan)),
     device: async (device) =>
       z

@@ -179,8 +179,11 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
       return {};
     }),
     post('/work-orders/cancelled', z.array(changeSchema).max(1000), ({ body }) => {
-      for (const change of body) endWork.run('cancelled', null, change, 'swap');
-      return {};
+      const results = body.map((change) => {
+        endWork.run('cancelled', null, change, 'swap');
+        return findWork.get(change, 'swap')?.state ?? 'none';
+      });
+      return { results };
     }),
     // From the technician's scanner: what he holds, and what he stands before.
     post('/pairings', pairingSchema, ({ body }) => {

@@ -101,6 +101,17 @@ describe('the owner', () => {
     await client.pair(scan);
   });
 
+  test('says what became of work that is called off: scanned already, called off, never ordered', async () => {
+    const [open, strange] = ['00112233445566ab', '00112233445566ac'];
+    const iccid = '8988211000000000011';
+    await client.orderWork([{ change: open, device: 'd', kind: 'swap', iccid }]);
+    const all = [CHANGE, open, strange];
+    assert.deepEqual(await client.cancelWork(all), ['done', 'cancelled', 'none']);
+    assert.deepEqual(await client.cancelWork(all), ['done', 'cancelled', 'none'], 'once more, the same');
+    const scan = { change: open, kind: 'swap', technician: 't', iccid, imei: DEVICE.imei } as const;
+    await refused(client.pair(scan), 409, 'cancelled', /was called off/);
+  });
+
   test('hears a device by its name, over the operator that says so; no stranger', async () => {
     const payload = (text: string): Uint8Array => new TextEncoder().encode(text);
     const heard = { operator: 'B', imsi: ELSEWHERE.imsi };
