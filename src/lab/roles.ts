@@ -17,6 +17,7 @@ import { createSoftwareVault } from '../network/vault/software.ts';
 import type { KeyVault } from '../network/vault/vault.ts';
 import { createSigner } from '../network/wire/statements.ts';
 import { fromHex, toHex } from '../standards/bytes/index.ts';
+import { imsDomain } from '../standards/uicc/index.ts';
 import { makeFleet, type LabAlgorithm, type LabAlternative, type MadeFleet } from './fleet.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom, type SeededRandom } from './random.ts';
@@ -203,6 +204,7 @@ export async function createRoles(options: RolesOptions): Promise<Roles> {
       ...(keeper && { subscribers: seenBy(clock, keeper) }),
       ...(name === 'B' ? { hssEdge: { ...edges.B, sockets: hssSockets } } : {}),
       profile: PROFILES[name],
+      cscfs: [`scscf.${imsDomain(PROFILES[name].plmn)}`],
       database: store.file(`operator-${name}`),
       vault: vaults[name],
       signer: signers[name],

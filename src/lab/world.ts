@@ -98,7 +98,7 @@ export interface World {
   setFaults(active: boolean): void;
   /** B's HSS stops answering, or answers again. */
   setTargetDown(down: boolean): void;
-  /** Where each HSS listens, and an edge for somebody else who speaks to it: a serving CSCF. */
+  /** Where each HSS listens, and an edge for somebody else who speaks to it: its serving CSCF, `scscf.` in its domain of IMS. */
   readonly hss: Record<'A' | 'B', Endpoint>;
   guest(name: string): Edge;
   /** Lets time pass until `done`. @returns false if nothing could happen any more */

@@ -1,5 +1,6 @@
 /**
- * Cx of the HSS: vectors for IMS AKA (TS 29.228 §6.3, TS 33.203 §6.1). A subscriber is in IMS who its IMSI says,
+ * Cx of the HSS: vectors for IMS AKA (TS 29.228 §6.3, TS 33.203 §6.1), for serving CSCFs that the operator names:
+ * a vector here has CK and IK as they are, which no visited network may see (TS 33.401 §6.1.2). A subscriber is in IMS who its IMSI says,
  * and reached by its MSISDN (TS 23.003 §13); there is no registration and no user profile here.
  */
 import {
@@ -13,6 +14,7 @@ import {
   multimediaAuth,
   readRequest,
   type Message,
+  type RequestValues,
 } from '../../standards/diameter/index.ts';
 import { concat } from '../../standards/bytes/index.ts';
 import type { OperatorStore, Subscriber } from './store.ts';
@@ -21,6 +23,8 @@ import { countOf, type VectorSource } from './vectors.ts';
 export interface CxOptions {
   store: OperatorStore;
   vectors: VectorSource;
+  /** Diameter identities of the operator's serving CSCFs */
+  cscfs: readonly string[];
   origin: { originHost: string; originRealm: string };
   /** home network domain name of IMS */
   domain: string;
@@ -33,13 +37,21 @@ const SCHEMA = `
 /** RAND and AUTS of a resynchronisation (TS 29.228 §6.3.1). */
 const RESYNC_LENGTH = 30;
 
-/** @returns who answers Multimedia-Auth-Requests; an AvpError it throws is answered with its Result-Code */
-export function createCx({
-  store,
-  vectors,
-  origin,
-  domain,
-}: CxOptions): (request: Message) => Promise<Message> {
+/** What stands for the host in a SIP URI (RFC 3261 §19.1.1), in lower case. */
+const hostOf = (uri: string): string | undefined =>
+  /^sips?:(?:[^@]*@)?([^:;?@]+)/i.exec(uri)?.[1]?.toLowerCase();
+
+export interface Cx {
+  /** whether a peer is a serving CSCF of the operator, by its Diameter identity */
+  serves(peer: string): boolean;
+  /**
+   * A Multimedia-Auth-Request that came from that peer. An AvpError it throws is answered with its Result-Code;
+   * whoever is not the CSCF that it says it is gets DIAMETER_AUTHORIZATION_REJECTED (RFC 6733 §7.1.5).
+   */
+  answer(request: Message, peer: string): Promise<Message>;
+}
+
+export function createCx({ store, vectors, cscfs, origin, domain }: CxOptions): Cx {
   const { database } = store;
   database.exec(SCHEMA);
   const serving = database.prepare('SELECT name FROM serving_cscf WHERE imsi = ?');
@@ -63,11 +75,28 @@ export function createCx({
     return user === undefined ? undefined : (byNumber(user) ?? ready(store.byImsi(user)));
   };
 
-  return async (request) => {
+  const named = new Set(cscfs.map((host) => host.toLowerCase()));
+  const serves = (peer: string): boolean => named.has(peer.toLowerCase());
+  /** The peer itself asks, in the operator's own network, for a server that it is. */
+  const isOwn = (
+    peer: string,
+    { originHost, originRealm, serverName }: RequestValues<typeof multimediaAuth>,
+  ): boolean => {
+    const host = peer.toLowerCase();
+    return (
+      serves(host) &&
+      originHost.toLowerCase() === host &&
+      [origin.originRealm, domain].includes(originRealm.toLowerCase()) &&
+      hostOf(serverName) === host
+    );
+  };
+
+  const answerTo = async (request: Message, peer: string): Promise<Message> => {
     const values = readRequest(multimediaAuth, request);
     const answer = (rest: object): Message =>
       answerOf(multimediaAuth, request, { sessionId: values.sessionId, ...origin, ...rest });
     const { userName, publicIdentity, serverName, sipAuthDataItem: item } = values;
+    if (!isOwn(peer, values)) return answer({ resultCode: RESULT.authorizationRejected });
     const subscriber = byPrivate(userName);
     const owner = byPublic(publicIdentity);
     if (!subscriber || !owner) return answer(experimental(EXPERIMENTAL_RESULT.userUnknown));
@@ -126,4 +155,5 @@ export function createCx({
       })),
     });
   };
+  return { serves, answer: answerTo };
 }

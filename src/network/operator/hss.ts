@@ -1,6 +1,6 @@
 /**
  * The home subscriber server with its authentication centre: S6a towards visited networks (TS 29.272), S6c
- * towards the service centre (TS 29.338), Cx towards serving CSCFs (cx.ts). Ki stays in the vault; a sequence number is on disk before its
+ * towards the service centre (TS 29.338), Cx towards serving CSCFs of its own (cx.ts). Ki stays in the vault; a sequence number is on disk before its
  * vector leaves.
  */
 import type { Edge, Endpoint } from '../../edge/index.ts';
@@ -54,6 +54,8 @@ export interface HssOptions {
   /** access point name of every subscription, and who takes its data (T6a) */
   apn: string;
   scefHost: string;
+  /** Diameter identities of the operator's serving CSCFs */
+  cscfs: readonly string[];
   /** milliseconds of the Diameter watchdog */
   watchdogMs?: number;
   /** an IMEI may be refused for this subscription (IMEI-IMSI binding); true lets it in */
@@ -263,6 +265,7 @@ export async function createHss(options: HssOptions): Promise<Hss> {
   const cx = createCx({
     store,
     vectors: options.vectors,
+    cscfs: options.cscfs,
     origin,
     domain: options.realm.replace(/^epc\./, 'ims.'),
   });
@@ -271,10 +274,15 @@ export async function createHss(options: HssOptions): Promise<Hss> {
     edge,
     ...origin,
     applications: [APPLICATION.s6a, APPLICATION.s6c, APPLICATION.cx],
+    applicationsFor: (peer) => [
+      APPLICATION.s6a,
+      APPLICATION.s6c,
+      ...(cx.serves(peer) ? [APPLICATION.cx] : []),
+    ],
     listen: options.listen,
     ...(options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs }),
     peers: [],
-    handle(request) {
+    handle(request, peer) {
       switch (request.command) {
         case authenticationInformation.code:
           return vectorsFor(request);
@@ -289,7 +297,7 @@ export async function createHss(options: HssOptions): Promise<Hss> {
         case reportSmDeliveryStatus.code:
           return delivered(request);
         case multimediaAuth.code:
-          return cx(request);
+          return cx.answer(request, peer);
         default:
           return errorAnswer(request, origin, RESULT.commandUnsupported);
       }

@@ -64,6 +64,8 @@ export interface OperatorOptions {
   smpp: Endpoint;
   /** where to serve GSUP, for an Osmocom core; not at all if not given */
   gsup?: Endpoint;
+  /** Diameter identities of its serving CSCFs, to whom alone it gives vectors for IMS (Cx); none if not given */
+  cscfs?: readonly string[];
   /** who keeps the subscribers and answers for them (docs/hss.md); rehome's own HSS if not given */
   subscribers?: SubscriberKeeper;
   /** password of the OTA gateway at its SMSC, at most 8 characters */
@@ -150,6 +152,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     serviceCentreHost: `smsc.${realm}`,
     apn: profile.apn,
     scefHost: `scef.${realm}`,
+    cscfs: options.cscfs ?? [],
     authenticated,
     accepts,
     registered,

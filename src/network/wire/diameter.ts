@@ -43,12 +43,17 @@ export interface DiameterNodeOptions {
   originRealm: string;
   /** Application-Ids, all of 3GPP */
   applications: readonly number[];
+  /** those of them for a peer that connects to this node, by the Diameter identity it says; all if not given */
+  applicationsFor?(host: string): readonly number[];
   /** where to wait for peers; peers that connect are taken by the realm they say */
   listen?: Endpoint;
   /** whom to connect to, and stay connected with; entries of one endpoint share a connection */
   peers: readonly DiameterPeer[];
-  /** a request to this node; an AvpError it throws is answered with its Result-Code, anything else with 5012 */
-  handle(request: Message): Promise<Message> | Message;
+  /**
+   * A request to this node, by which peer it came (a Diameter identity): who is connected, not who asks.
+   * An AvpError it throws is answered with its Result-Code, anything else with 5012.
+   */
+  handle(request: Message, peer: string): Promise<Message> | Message;
   /** bytes of the longest message taken; 65536 if not given */
   longestMessage?: number;
   /** milliseconds of silence after which a watchdog goes out; 30000 if not given */
@@ -133,6 +138,8 @@ interface ConnectionEvents {
 interface Connection {
   /** who the peer says it is, and what it speaks, once capabilities are exchanged */
   peer: { host: string; realm: string; applications: ReadonlySet<number> } | undefined;
+  /** what this node speaks with it */
+  applications: readonly number[];
   /** may take requests: open, and not suspected by the watchdog */
   ready(): boolean;
   send(request: Message, timeoutMs: number): Promise<Message>;
@@ -162,6 +169,7 @@ function openConnection(
 
   const connection: Connection = {
     peer: undefined,
+    applications: options.applications,
     ready: () => state === 'open' && unanswered === 0,
     send,
     reply: write,
@@ -244,7 +252,7 @@ function openConnection(
       vendorId: 0,
       productName: 'rehome',
       supportedVendorIds: [VENDOR_3GPP],
-      vendorSpecificApplicationIds: options.applications.map((application) => ({
+      vendorSpecificApplicationIds: connection.applications.map((application) => ({
         vendorId: VENDOR_3GPP,
         authApplicationId: application,
       })),
@@ -253,11 +261,12 @@ function openConnection(
 
   const common = (offer: Offer): boolean => {
     const theirs = offered(offer);
-    return theirs.has(APPLICATION.relay) || options.applications.some((id) => theirs.has(id));
+    return theirs.has(APPLICATION.relay) || connection.applications.some((id) => theirs.has(id));
   };
 
   function takeCer(message: Message): void {
     const cer = readRequest(capabilitiesExchange, message);
+    connection.applications = options.applicationsFor?.(cer.originHost) ?? options.applications;
     const accepted = common(cer);
     const answer: AnswerValues<typeof capabilitiesExchange> = {
       ...capabilities(),
@@ -426,10 +435,10 @@ export async function createDiameterNode(options: DiameterNodeOptions): Promise<
       const realm = textAvp(request, avp.destinationRealm.code);
       if ((host !== undefined && host !== originHost) || (realm !== undefined && realm !== originRealm)) {
         reply = errorAnswer(request, origin, RESULT.unableToDeliver);
-      } else if (!options.applications.includes(request.application)) {
+      } else if (!connection.applications.includes(request.application)) {
         reply = errorAnswer(request, origin, RESULT.applicationUnsupported);
       } else {
-        reply = await options.handle(request);
+        reply = await options.handle(request, connection.peer!.host);
       }
     } catch (error) {
       reply =

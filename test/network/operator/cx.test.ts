@@ -24,18 +24,25 @@ import {
   RESULT,
   SIP_SCHEME,
   authenticationInformation,
+  capabilitiesExchange,
+  decodeMessage,
+  encodeMessage,
+  messageLength,
   multimediaAuth,
   readAnswer,
   requestOf,
   resultOf,
   type AnswerValues,
+  type Message,
   type RequestValues,
 } from '../../../src/standards/diameter/index.ts';
 import { imsIdentityOf } from '../../../src/standards/uicc/index.ts';
 
 const ANY = { host: '127.0.0.1', port: 0 };
 const REALM = epcRealm('00101');
-const CSCF = 'sip:scscf.ims.mnc001.mcc001.3gppnetwork.org';
+const DOMAIN = 'ims.mnc001.mcc001.3gppnetwork.org';
+const HOST = `scscf.${DOMAIN}`;
+const CSCF = `sip:${HOST}`;
 
 /** Digest-AKAv1-MD5 (RFC 3310 §3.3, RFC 2617 §3.2.2): RES is the password, RAND and AUTN are the nonce. */
 function digest(
@@ -78,6 +85,17 @@ for (const algorithm of ['milenage', 'tuak'] as const) {
       );
       return settled;
     };
+    const nodeOf = (originHost: string, originRealm: string): Promise<DiameterNode> =>
+      createDiameterNode({
+        edge,
+        originHost,
+        originRealm,
+        applications: [APPLICATION.cx, APPLICATION.s6a],
+        peers: [{ realm: REALM, endpoint: operator.endpoints.hss }],
+        handle: () => {
+          throw new Error('nobody asks a CSCF');
+        },
+      });
     beforeEach(async () => {
       clock = new VirtualClock(Date.UTC(2026, 0, 1));
       wires = new Wires();
@@ -102,19 +120,11 @@ for (const algorithm of ['milenage', 'tuak'] as const) {
         smsc: ANY,
         scef: ANY,
         smpp: ANY,
+        cscfs: [HOST, `SCSCF2.${DOMAIN}`],
         otaPassword: 'secret',
       });
       operator.importCardData(fleet.csv);
-      cscf = await createDiameterNode({
-        edge,
-        originHost: 'scscf.ims.mnc001.mcc001.3gppnetwork.org',
-        originRealm: 'ims.mnc001.mcc001.3gppnetwork.org',
-        applications: [APPLICATION.cx, APPLICATION.s6a],
-        peers: [{ realm: REALM, endpoint: operator.endpoints.hss }],
-        handle: () => {
-          throw new Error('nobody asks a CSCF');
-        },
-      });
+      cscf = await nodeOf(HOST, DOMAIN);
       const card = createCard({ store: memoryStore(), file: first.card });
       modem = await createModem({
         edge,
@@ -135,17 +145,46 @@ for (const algorithm of ['milenage', 'tuak'] as const) {
       await pass(operator.close());
     });
 
-    const head = () => ({
-      sessionId: cscf.sessionId(),
-      originHost: cscf.originHost,
-      originRealm: cscf.originRealm,
+    /** What the HSS answers to a peer that sends it a request though it was not offered its application. */
+    const answerTo = async (originHost: string, originRealm: string, request: Message) => {
+      const socket = edge.sockets.connect('diameter', operator.endpoints.hss);
+      const answered = new Promise<Message>((resolve) => {
+        let unread = Buffer.alloc(0);
+        socket.on('data', (chunk: Uint8Array) => {
+          unread = Buffer.concat([unread, chunk]);
+          while (unread.length >= 4 && unread.length >= messageLength(unread)) {
+            const message = decodeMessage(unread.subarray(0, messageLength(unread)));
+            unread = unread.subarray(messageLength(unread));
+            if (message.command === capabilitiesExchange.code) socket.write(encodeMessage(request));
+            else resolve(message);
+          }
+        });
+      });
+      const cer = requestOf(capabilitiesExchange, {
+        originHost,
+        originRealm,
+        hostIpAddresses: [new Uint8Array(4)],
+        vendorId: 0,
+        productName: 'test',
+        authApplicationIds: [APPLICATION.s6a, APPLICATION.cx],
+      });
+      socket.write(encodeMessage(cer));
+      const answer = await pass(answered);
+      socket.destroy();
+      return answer;
+    };
+    const head = (node = cscf) => ({
+      sessionId: node.sessionId(),
+      originHost: node.originHost,
+      originRealm: node.originRealm,
       destinationRealm: REALM,
     });
     const ask = async (
       more: Partial<RequestValues<typeof multimediaAuth>> = {},
+      node = cscf,
     ): Promise<AnswerValues<typeof multimediaAuth>> => {
       const request = requestOf(multimediaAuth, {
-        ...head(),
+        ...head(node),
         userName: identity.impi,
         publicIdentity: identity.impu,
         sipNumberAuthItems: 1,
@@ -153,7 +192,7 @@ for (const algorithm of ['milenage', 'tuak'] as const) {
         sipAuthDataItem: { scheme: SIP_SCHEME.aka },
         ...more,
       });
-      return readAnswer(multimediaAuth, await pass(cscf.request(request)));
+      return readAnswer(multimediaAuth, await pass(node.request(request)));
     };
     const challenged = async (more: Parameters<typeof ask>[0] = {}) => {
       const answer = await ask(more);
@@ -190,6 +229,59 @@ for (const algorithm of ['milenage', 'tuak'] as const) {
       );
     });
 
+    test('nobody gets CK and IK but a serving CSCF that the operator names, and as the one that it is', async () => {
+      const visited = epcRealm('00103');
+      for (const [host, realm] of [
+        [`mme.${visited}`, visited],
+        [`scscf3.${DOMAIN}`, DOMAIN],
+        [`${HOST}.example.org`, DOMAIN],
+      ] as const) {
+        const peer = await nodeOf(host, realm);
+        // It is not offered Cx, so its node sends nothing; and where it sends all the same it is told so.
+        await assert.rejects(ask({}, peer), /no peer for realm/, host);
+        for (const as of [peer.originHost, HOST]) {
+          const request = requestOf(multimediaAuth, {
+            ...head(peer),
+            originHost: as,
+            originRealm: DOMAIN,
+            userName: identity.impi,
+            publicIdentity: identity.impu,
+            sipNumberAuthItems: 1,
+            serverName: CSCF,
+            sipAuthDataItem: { scheme: SIP_SCHEME.aka },
+          });
+          const answer = readAnswer(multimediaAuth, await answerTo(host, realm, request));
+          assert.deepEqual(
+            [answer.resultCode, answer.sipAuthDataItems],
+            [RESULT.applicationUnsupported, undefined],
+          );
+        }
+        await pass(peer.close());
+      }
+      for (const more of [
+        { originHost: `scscf2.${DOMAIN}` },
+        { originRealm: visited },
+        { serverName: `sip:scscf2.${DOMAIN}` },
+        { serverName: `sip:${HOST}@scscf2.${DOMAIN}` },
+        { serverName: `sip:${HOST}.example.org` },
+        { serverName: HOST },
+      ]) {
+        const { resultCode, sipAuthDataItems } = await ask(more);
+        assert.deepEqual(
+          [resultCode, sipAuthDataItems],
+          [RESULT.authorizationRejected, undefined],
+          JSON.stringify(more),
+        );
+      }
+      for (const more of [
+        { originRealm: REALM },
+        { originHost: HOST.toUpperCase() },
+        { serverName: `sip:scscf@${HOST}:5060;lr` },
+      ]) {
+        assert.equal((await ask(more)).resultCode, RESULT.success, JSON.stringify(more));
+      }
+    });
+
     test('a challenge is answered once; AUTS brings the HSS after the card', async () => {
       const old = await challenged();
       assert.equal((await pass(modem.answerIms(old.rand, old.autn)))?.kind, 'success');
@@ -200,8 +292,12 @@ for (const algorithm of ['milenage', 'tuak'] as const) {
       const fresh = await challenged({ sipAuthDataItem: resync });
       assert.equal((await pass(modem.answerIms(fresh.rand, fresh.autn)))?.kind, 'success');
       // Another CSCF was not given that challenge; and an AUTS that nobody signed moves nothing.
-      const other = await ask({ serverName: 'sip:other.example.org', sipAuthDataItem: resync });
+      const elsewhere = await nodeOf(`scscf2.${DOMAIN}`, REALM);
+      const second = `sip:scscf2.${DOMAIN}:5060;lr`;
+      const other = await ask({ serverName: second, sipAuthDataItem: resync }, elsewhere);
       assert.equal(other.resultCode, RESULT.unableToComply);
+      assert.equal((await ask({ serverName: second }, elsewhere)).resultCode, RESULT.success);
+      await pass(elsewhere.close());
       const wrong = concat(
         old.rand,
         again.auts.map((byte) => byte ^ 1),
