@@ -25,6 +25,7 @@ const FINAL = new Set([
   'not-here',
   'not-released',
   'numbers-exhausted',
+  'sqn-unsupported',
   'unknown-card',
   'unknown-device',
 ]);
@@ -181,7 +182,13 @@ export async function retire(changes: readonly Change[], from: Side, parties: Pa
   const answers = await perOperator(changes, from, (a, group) => a.retire(ordersOf(group)));
   const good = changes.filter((_, i) => !isRefused(answers[i]!));
   await parties.owner.moved(
-    good.map((change) => ({ device: change.device, operator: change.to, imsi: text(change.data, 'imsi') })),
+    good.map(({ device, to, data }) => ({
+      device,
+      operator: to,
+      imsi: text(data, 'imsi'),
+      // Another card, where one was put in.
+      ...(typeof data.iccid === 'string' && { iccid: data.iccid }),
+    })),
   );
   return answers.map((answer) => (isRefused(answer) ? { go: 'retry', why: answer.error } : NEXT));
 }

@@ -7,6 +7,7 @@ import { runLab, type LabLine, type LabRun } from '../../src/lab/lab.ts';
 import { PROFILES } from '../../src/lab/operators.ts';
 import { noStore } from '../../src/lab/store.ts';
 import type { World } from '../../src/lab/world.ts';
+import { begin } from './story.ts';
 
 const SEED = 11;
 
@@ -74,4 +75,25 @@ test('4. B’s card turns up in another device: refused, with an alarm that name
   assert.equal(result.stranded, 2, 'neither is heard');
   assert.ok(alarms.length > 0);
   assert.equal(String(alarms[0]!.imei).slice(0, 14), thief.imei!.slice(0, 14));
+});
+
+test('5. who got B’s card by hand goes back to A over the air, on the card that is in it now', async () => {
+  const told = await begin(2, {}, { alternative: '2' });
+  await told.pass(5);
+  const old = told.device('device-1').iccid();
+  assert.equal((await told.move('device-1', 'A', 'B')).state, 'done');
+  const card = told.device('device-1').iccid();
+  assert.notEqual(card, old);
+  await told.pass(20);
+  assert.equal((await told.heard('device-1'))?.operator, 'B');
+
+  const { state, why } = await told.move('device-1', 'B', 'A', '3a');
+  assert.deepEqual([state, why], ['done', undefined]);
+  await told.pass(20);
+  const heard = await told.heard('device-1');
+  assert.equal(heard?.operator, 'A');
+  assert.equal(heard?.imsi, told.device('device-1').imsi());
+  assert.equal(told.device('device-1').iccid(), card);
+  assert.equal((await told.heard('device-2'))?.operator, 'A', 'nobody ordered it');
+  await told.end();
 });

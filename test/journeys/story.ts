@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { DatabaseSync } from 'node:sqlite';
-import type { Step } from '../../src/change/change.ts';
+import type { Alternative, Step } from '../../src/change/change.ts';
 import { createChangeEngine, type Progress } from '../../src/change/engine.ts';
 import { createKiListMethod, type KiListOptions } from '../../src/change/ki-list/method.ts';
+import { createSwapMethod } from '../../src/change/swap/method.ts';
 import { createKiTransferMethod, type KiTransferOptions } from '../../src/change/ki-transfer/method.ts';
 import { followParties, type Parties } from '../../src/change/parties.ts';
 import { openChangeStore } from '../../src/change/store.ts';
@@ -33,6 +34,7 @@ export interface Ordered {
   device: string;
   from: string;
   to: string;
+  alternative: Alternative;
 }
 
 export interface Story {
@@ -42,9 +44,10 @@ export interface Story {
   sms: number;
   /** told as a change goes */
   on: (progress: Progress) => void;
-  move(device: string, from: string, to: string): Promise<Told>;
+  /** By the alternative of the setting, if no other is given. */
+  move(device: string, from: string, to: string, alternative?: Alternative): Promise<Told>;
   /** The owner orders a device; nothing happens yet. */
-  order(device: string, from: string, to: string, alternative?: string): Promise<Ordered>;
+  order(device: string, from: string, to: string, alternative?: Alternative): Promise<Ordered>;
   /** Changes begin, all at once. */
   begin(...ordered: Ordered[]): void;
   /** Where a change stands; state `live` until it has ended. */
@@ -68,8 +71,8 @@ export interface Story {
 
 /** Where a story is set. */
 export interface Setting {
-  /** 3b if not given */
-  alternative?: '3a' | '3b';
+  /** for which the fleet is made; 3b if not given */
+  alternative?: '2' | '3a' | '3b';
   /** of 3b: who keeps the lists is not the manufacturer; who switches the cards is neither A nor B */
   variants?: { escrowApart?: boolean; agent?: boolean };
   /** none if not given: nothing outlives the story */
@@ -89,7 +92,7 @@ after(async () => {
   for (const close of untold) await close();
 });
 
-const METHODS = { '3a': createKiTransferMethod, '3b': createKiListMethod };
+const METHODS = [createSwapMethod, createKiTransferMethod, createKiListMethod];
 
 /** A world, and the owner's fleet server that drives changes in it. */
 export async function begin(
@@ -123,7 +126,7 @@ export async function begin(
   const engine = createChangeEngine({
     clock,
     store,
-    methods: [METHODS[alternative]({ clock, parties, ...options })],
+    methods: METHODS.map((method) => method({ clock, parties, ...options })),
     observe: (each) => {
       progress.push(each);
       standing.set(each.change, { step: each.next, state: each.state ?? 'live' });
@@ -183,11 +186,11 @@ export async function begin(
       const [order] = await ask(
         world.owner.order([{ change, device, to, alternative: by, ...(agent && { agent: agent.name }) }]),
       );
-      return { change, order: order!, device, from, to };
+      return { change, order: order!, device, from, to, alternative: by };
     },
     begin(...ordered) {
       store.enqueue(
-        ordered.map(({ order, ...each }) => ({ ...each, alternative, data: { order } })),
+        ordered.map(({ order, ...each }) => ({ ...each, data: { order } })),
         clock.now(),
       );
       engine.wake();
@@ -202,8 +205,8 @@ export async function begin(
         steps: mine.filter(({ outcome }) => outcome === 'next').map(({ step }) => step),
       };
     },
-    async move(device, from, to) {
-      const ordered = await story.order(device, from, to);
+    async move(device, from, to, by = alternative) {
+      const ordered = await story.order(device, from, to, by);
       const before = world.traffic[alternative].sms;
       story.begin(ordered);
       const told = await story.ending(ordered.change);

@@ -15,8 +15,10 @@ export interface OwnerClient {
       agent?: string;
     }[],
   ): Promise<string[]>;
-  /** Tells where a device lives after its change. */
-  moved(devices: readonly { device: string; operator: string; imsi: string }[]): Promise<void>;
+  /** Tells where a device lives after its change, and on which card if that is another one now. */
+  moved(
+    devices: readonly { device: string; operator: string; imsi: string; iccid?: string }[],
+  ): Promise<void>;
   /** Hands over what a device sent to its application. */
   application(heard: { operator: string; imsi: string; payload: Uint8Array }): Promise<void>;
   /** Sends technicians: with B's card to a device, or to put the old one back. */

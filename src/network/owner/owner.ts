@@ -30,6 +30,13 @@ const workSchema = z.strictObject({
   device: z.string(),
   iccid: iccidSchema,
 });
+const movedSchema = z.strictObject({
+  device: z.string(),
+  operator: z.string(),
+  imsi: imsiSchema,
+  /** the card that is in it now; the same as before if not given */
+  iccid: iccidSchema.optional(),
+});
 const pairingSchema = z.strictObject({
   change: changeSchema,
   kind: kindSchema,
@@ -106,7 +113,10 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
   const endWork = database.prepare(
     `UPDATE work_order SET state = ?, technician = ? WHERE change = ? AND kind = ? AND state = 'open'`,
   );
-  const moved = database.prepare('UPDATE device SET operator = ?, imsi = ? WHERE device = ?');
+  const moved = database.prepare(
+    'UPDATE device SET operator = ?, imsi = ?, iccid = coalesce(?, iccid) WHERE device = ?',
+  );
+  const carrierOf = database.prepare('SELECT device FROM device WHERE iccid = ?');
 
   const routes = [
     feed.route,
@@ -203,26 +213,22 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
       }
       return {};
     }),
-    post(
-      '/moved',
-      z.array(z.strictObject({ device: z.string(), operator: z.string(), imsi: imsiSchema })).max(1000),
-      ({ body }) => {
-        for (const each of body) {
-          if (!options.operators.includes(each.operator)) {
-            throw new Problem(
-              422,
-              'unknown-operator',
-              `operator: ${JSON.stringify(each.operator)} is not known`,
-            );
-          }
-          if (!find.get(each.device)) {
-            throw new Problem(404, 'unknown-device', `device ${each.device} is not this owner's`);
-          }
+    post('/moved', z.array(movedSchema).max(1000), ({ body }) => {
+      for (const { device, operator, iccid } of body) {
+        if (!options.operators.includes(operator)) {
+          throw new Problem(422, 'unknown-operator', `operator: ${JSON.stringify(operator)} is not known`);
         }
-        for (const each of body) moved.run(each.operator, each.imsi, each.device);
-        return {};
-      },
-    ),
+        if (!find.get(device)) {
+          throw new Problem(404, 'unknown-device', `device ${device} is not this owner's`);
+        }
+        const carrier = iccid === undefined ? undefined : carrierOf.get(iccid)?.device;
+        if (carrier !== undefined && carrier !== device) {
+          throw new Problem(409, 'card-elsewhere', `iccid: ${iccid} is in device ${String(carrier)}`);
+        }
+      }
+      for (const { device, operator, imsi, iccid } of body) moved.run(operator, imsi, iccid ?? null, device);
+      return {};
+    }),
   ];
   const server = await serveApi(edge, options.api, routes, options.onError);
   return {

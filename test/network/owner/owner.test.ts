@@ -90,6 +90,29 @@ describe('the owner', () => {
     assert.equal((await client.device('d')).operator, 'B');
   });
 
+  test('the next order names the card that the move put in, not the one before; no card is in two devices', async () => {
+    const other = { ...DEVICE, device: 'f', iccid: '8988211000000000101' };
+    owner.register([other]);
+    const cardOf = async (): Promise<string[]> => {
+      const [jws] = await client.order([{ change: CHANGE, device: 'f', to: 'A', alternative: '3a' }]);
+      const ring = { owner: { role: 'owner' as const, key: signer.publicKey } };
+      const { iccid, imsi } = await readStatement('order', jws!, ring, 'A', realEdge.clock);
+      return [iccid, imsi];
+    };
+    const there = { ...ELSEWHERE, device: 'f' };
+    await client.moved([there]);
+    assert.deepEqual(await cardOf(), [other.iccid, there.imsi], 'the card is the same');
+    await refused(
+      client.moved([{ ...there, iccid: DEVICE.iccid }]),
+      409,
+      'card-elsewhere',
+      /8988211000000000010 is in device d/,
+    );
+    const iccid = '8988211000000000119';
+    await client.moved([{ ...there, iccid }]);
+    assert.deepEqual(await cardOf(), [iccid, there.imsi]);
+  });
+
   test('takes no scan of another card, of another device, or of work that nobody ordered', async () => {
     const iccid = '8988211000000000011';
     const scan = { change: CHANGE, kind: 'swap', technician: 't', iccid, imei: DEVICE.imei } as const;
