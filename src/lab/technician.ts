@@ -29,6 +29,8 @@ export interface TechnicianOptions {
 
 /** Where the card of a device is remembered: its own, or the ICCID of one from the box. */
 export const insertedSlot = (device: string): string => `inserted ${device}`;
+/** Where the ICCID of the card that was taken out last is remembered, should it have to go back. */
+const replacedCard = (device: string): string => `replaced ${device}`;
 
 export function createTechnician(options: TechnicianOptions): { close(): void } {
   const { clock, owner, random, store, devices } = options;
@@ -38,6 +40,16 @@ export function createTechnician(options: TechnicianOptions): { close(): void } 
   /** work that was scanned, and the newest order for each device */
   const done = new Set<string>();
   const latest = new Map<string, string>();
+
+  /** A card of the box, or the one that the device was made with. */
+  const insert = async (device: LabDevice, iccid: string): Promise<void> => {
+    const { name, card: own } = device.made;
+    const card = boxed.get(iccid) ?? (own.iccid === iccid ? own : undefined);
+    if (!card) throw new Error(`the box has no card ${iccid}`);
+    const slot = card === own ? 'usim' : iccid;
+    store.put(insertedSlot(name), slot);
+    await device.insert(card, store.card(name, slot));
+  };
 
   const visit = async (work: {
     change: string;
@@ -49,13 +61,10 @@ export function createTechnician(options: TechnicianOptions): { close(): void } 
     // Done before this process began, or overtaken by a newer order for the same device.
     if (done.has(name) || latest.get(work.device) !== name) return;
     const device = devices.get(work.device)!;
-    const card = work.kind === 'swap' ? boxed.get(work.iccid) : device.made.card;
-    if (!card) throw new Error(`the box has no card ${work.iccid}`);
     if (device.iccid() !== work.iccid) {
       options.visited();
-      const slot = work.kind === 'swap' ? work.iccid : 'usim';
-      store.put(insertedSlot(work.device), slot);
-      await device.insert(card, store.card(work.device, slot));
+      store.put(replacedCard(work.device), device.iccid());
+      await insert(device, work.iccid);
     }
     // He scans what is in there; a work order that was called off meanwhile is undone on the spot.
     const scan = { change: work.change, kind: work.kind, imei: device.made.imei, iccid: work.iccid };
@@ -64,8 +73,7 @@ export function createTechnician(options: TechnicianOptions): { close(): void } 
       await owner.pair({ ...scan, technician: NAME });
     } catch (error) {
       if ((error as { code?: string }).code !== 'cancelled') throw error;
-      store.put(insertedSlot(work.device), 'usim');
-      await device.insert(device.made.card, store.card(work.device, 'usim'));
+      await insert(device, store.get<string>(replacedCard(work.device)) ?? device.made.card.iccid);
     }
   };
 
