@@ -61,7 +61,13 @@ test('an order holds for its alternative alone', async () => {
     A.stop([order]),
     B.stop([order]),
   ];
-  const profile = { algorithm: 'milenage', resLength: 8, ownConstants: false, fallback: false } as const;
+  const profile = {
+    algorithm: 'milenage',
+    resLength: 8,
+    ownConstants: false,
+    indLength: 5,
+    fallback: false,
+  } as const;
   const transfer = (order: string): Promise<readonly object[]>[] => [
     A.profile([order]),
     B.accept([{ order, profile }]),

@@ -41,6 +41,8 @@ export const cardProfileSchema = z.strictObject({
   algorithm: z.enum(['milenage', 'tuak', 'test-xor']),
   resLength: z.number().int(),
   ownConstants: z.boolean(),
+  /** bits of IND in its sequence numbers (TS 33.102 §C.1.1) */
+  indLength: z.number().int(),
   /** whether the card tries a new subscription and falls back by itself */
   fallback: z.boolean(),
 });

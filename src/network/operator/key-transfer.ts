@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import type { JWK } from 'jose';
-import { SQN_DEFAULT } from '../../standards/aka/index.ts';
+import { SQN_DEFAULT, highestSeq } from '../../standards/aka/index.ts';
 import { FieldError, toHex } from '../../standards/bytes/index.ts';
 import { FALLBACK_TAR, TAR } from '../../standards/ota/index.ts';
 import { Problem, post, type Route } from '../wire/http.ts';
@@ -19,8 +19,13 @@ import type { Subscriber } from './store.ts';
 
 /** A may authenticate the device this often between the transfer and the switch. */
 const SQN_MARGIN = 1024;
-/** Commands that A may send under its sets between the transfer and B's first: B goes on above them. */
-const COUNTER_MARGIN = 4;
+/** No card that was used has come near the end of its numbers (TS 33.102 §C.3.2): twice Δ is left below it. */
+const MOST_SEQ = highestSeq(SQN_DEFAULT) + 1 - 2 ** 29;
+/**
+ * What A's commands may take of its sets' counters between the transfer and B's first command, which goes on above
+ * them: four commands, each sent up to eight times.
+ */
+const COUNTER_MARGIN = 32;
 
 export interface KeyTransferPart {
   routes: Route[];
@@ -91,12 +96,21 @@ export function createKeyTransferPart(
     });
     const { algorithm, resLength, ownConstants } = vault.describeAka(subscriber.label, subscriber.aka);
     const fallback = card?.applets.includes(toHex(FALLBACK_TAR)) ?? false;
-    return { profile: { algorithm, resLength, ownConstants, fallback }, wayBack };
+    const { indLength } = SQN_DEFAULT;
+    return { profile: { algorithm, resLength, ownConstants, indLength, fallback }, wayBack };
   };
 
   const unlessSupported = (algorithm: CardProfile['algorithm']): void => {
     if (!profile.algorithms.includes(algorithm)) {
       throw refuse(409, 'algorithm-unsupported', `${name} has no ${algorithm} in its authentication centre`);
+    }
+  };
+
+  /** IND of another length would have B's numbers read as others by the card (TS 33.102 §C.1.1). */
+  const unlessScheme = (indLength: number): void => {
+    if (indLength !== SQN_DEFAULT.indLength) {
+      const ours = `${name} makes them with ${SQN_DEFAULT.indLength}`;
+      throw refuse(409, 'sqn-unsupported', `sequence numbers with ${indLength} bits of IND; ${ours}`);
     }
   };
 
@@ -107,6 +121,7 @@ export function createKeyTransferPart(
     const accepted = await context.each(requests, async ({ order, profile: card }) => {
       const { ordered } = await asB(order);
       unlessSupported(card.algorithm);
+      unlessScheme(card.indLength);
       return ordered.iccid;
     });
     const iccids = accepted.filter((each) => typeof each === 'string');
@@ -211,6 +226,10 @@ export function createKeyTransferPart(
       given.to !== name
     ) {
       throw refuse(403, 'bad-keys', `the transfer is not ${ordered.from}'s for this order`);
+    }
+    unlessScheme(given.sqn.indLength);
+    if (given.sqn.seq > MOST_SEQ) {
+      throw refuse(409, 'sqn-unsupported', `SEQ ${given.sqn.seq} is near the end: at most ${MOST_SEQ}`);
     }
     const label = `${ordered.iccid} ${ordered.change}`;
     const bundle = await vault.unwrap(given.keys, label, `${name} ${ordered.iccid} ${ordered.change}`);

@@ -32,6 +32,7 @@ import {
   RAT_TYPE,
   RESULT,
   answerOf,
+  authenticationInformation,
   mtForwardShortMessage,
   readRequest,
   requestOf,
@@ -255,12 +256,22 @@ describe('3a, operator by operator', () => {
   test('A says what the card is, and B refuses what it cannot compute: nothing has moved', async () => {
     good(await ask('B', (each) => each.reserve, order()));
     const { profile, wayBack } = good(await ask('A', (each) => each.profile, order()));
-    assert.deepEqual(profile, { algorithm: 'milenage', resLength: 8, ownConstants: false, fallback: false });
+    assert.deepEqual(profile, {
+      algorithm: 'milenage',
+      resLength: 8,
+      ownConstants: false,
+      indLength: 5,
+      fallback: false,
+    });
     assert.equal(payload<{ imsi: string }>(wayBack).imsi, plain.usim.imsi);
     const second = good(await ask('A', (each) => each.profile, order(fallback, { change: '00'.repeat(8) })));
     assert.equal(second.profile.fallback, true);
     const accept = order().then((order) => ({ order, profile }));
     good(await ask('B', (each) => each.accept, accept));
+    for (const indLength of [0, 4, 6]) {
+      const other = accept.then(({ order }) => ({ order, profile: { ...profile, indLength } }));
+      refused(await ask('B', (each) => each.accept, other), 'sqn-unsupported');
+    }
     algorithms.splice(0, 1, 'test-xor');
     refused(await ask('B', (each) => each.accept, accept), 'algorithm-unsupported');
     assert.deepEqual(rows('A', 'SELECT * FROM key_transfer'), []);
@@ -354,6 +365,69 @@ describe('3a, operator by operator', () => {
     good(await takeIn(transfer));
     good(await takeIn(transfer));
     assert.equal(operators.B.knowsKi(plain.iccid, fromHex(plain.usim.k)), true);
+  });
+
+  test('sequence numbers of another scheme, or near their end, are not taken in', async () => {
+    const { iss: _iss, ...statement } = payload<
+      Parameters<typeof signers.A.sign<'key-transfer'>>[1] & { iss: string }
+    >(await transferred());
+    const takeIn = async (sqn: { indLength: number; seq: number }): Promise<object> => {
+      const transfer = await signers.A.sign('key-transfer', { ...statement, sqn });
+      return ask(
+        'B',
+        (each) => each.takeIn,
+        order().then((order) => ({ order, transfer })),
+      );
+    };
+    const most = 2 ** 43 - 2 ** 29;
+    for (const sqn of [
+      { indLength: 4, seq: 0 },
+      { indLength: 6, seq: 0 },
+      { indLength: 5, seq: most + 1 },
+      { indLength: 5, seq: 2 ** 43 },
+      { indLength: 5, seq: Number.MAX_SAFE_INTEGER },
+    ]) {
+      refused(await takeIn(sqn), 'sqn-unsupported');
+    }
+    assert.deepEqual(rows('B', 'SELECT iccid FROM ota_key'), []);
+    assert.deepEqual(rows('B', `SELECT imsi FROM subscriber WHERE state = 'ready'`), []);
+    good(await takeIn({ indLength: 5, seq: most }));
+  });
+
+  test('B’s first vector and first packet are above what A may use up meanwhile', async () => {
+    const transfer = await transferred();
+    const { sqn, counters } = payload<{
+      sqn: { seq: number };
+      counters: { keySet: number; counter: number }[];
+    }>(transfer);
+    // A trial's worth of accesses, and of commands that each go out again and again.
+    const authenticate = requestOf(authenticationInformation, {
+      sessionId: mme.sessionId(),
+      originHost: mme.originHost,
+      originRealm: VISITED,
+      destinationRealm: epcRealm(PROFILES.A.plmn),
+      userName: plain.usim.imsi,
+      visitedPlmnId: '00103',
+      requestedEutranAuthenticationInfo: { numberOfRequestedVectors: 5 },
+    });
+    for (let i = 0; i < 200; i++) await pass(mme.request(authenticate));
+    good(
+      await ask(
+        'B',
+        (each) => each.takeIn,
+        order().then((order) => ({ order, transfer })),
+      ),
+    );
+    const seqAt = (name: 'A' | 'B', imsi: string): number =>
+      Number(rows(name, `SELECT seq FROM subscriber WHERE imsi = '${imsi}'`)[0]!.seq);
+    const reserved = String(rows('B', 'SELECT imsi FROM subscriber')[0]!.imsi);
+    assert.equal(seqAt('A', plain.usim.imsi), sqn.seq + 1000);
+    assert.ok(seqAt('B', reserved) >= seqAt('A', plain.usim.imsi));
+    assert.ok(counters.length > 0);
+    for (const { keySet, counter } of counters) {
+      const [at] = rows('B', `SELECT counter FROM ota_key WHERE key_set = ${keySet}`);
+      assert.ok(Number(at!.counter) >= counter + 4 * 8, `set ${keySet}`);
+    }
   });
 
   test('A writes nothing to a card whose keys B does not have', async () => {
