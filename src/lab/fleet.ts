@@ -43,7 +43,7 @@ const AGENT_KEY_SET = 2;
 /** Pairs on each card of 3b, index 0 included. */
 const PAIRS = 4;
 /** Issuer identification of the lab's cards: 89, country 999 (none), issuer 00. */
-const ISSUER = '8999900';
+export const ISSUER = '8999900';
 /** Type allocation code of the lab's devices, from the range for test equipment (TS.06: 00). */
 const TYPE_ALLOCATION = '00101234';
 const COLUMNS = 'ICCID,IMSI,MSISDN,Ki,OPC,KIC1,KID1,KIK1,PIN1,PUK1,PIN2,PUK2,ADM1,APPLETS,ALGORITHM,TOPC';

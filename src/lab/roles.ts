@@ -18,7 +18,7 @@ import type { KeyVault } from '../network/vault/vault.ts';
 import { createSigner } from '../network/wire/statements.ts';
 import { fromHex, toHex } from '../standards/bytes/index.ts';
 import { imsDomain } from '../standards/uicc/index.ts';
-import { makeFleet, type LabAlgorithm, type LabAlternative, type MadeFleet } from './fleet.ts';
+import { ISSUER, makeFleet, type LabAlgorithm, type LabAlternative, type MadeFleet } from './fleet.ts';
 import { PROFILES } from './operators.ts';
 import { seededRandom, type SeededRandom } from './random.ts';
 import type { LabStore } from './store.ts';
@@ -128,7 +128,11 @@ export async function createRoles(options: RolesOptions): Promise<Roles> {
     owner: { role: 'owner' as const, key: signers.owner.publicKey },
     A: { role: 'operator' as const, key: signers.A.publicKey },
     B: { role: 'operator' as const, key: signers.B.publicKey },
-    manufacturer: { role: 'manufacturer' as const, key: signers.manufacturer.publicKey },
+    manufacturer: {
+      role: 'manufacturer' as const,
+      key: signers.manufacturer.publicKey,
+      iccids: [ISSUER],
+    },
   };
   const vaults = {
     A: await vault('A'),

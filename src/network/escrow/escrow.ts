@@ -124,6 +124,10 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
     const given = await readStatement('list-deposit', statement, ring, name, edge.clock);
     const { iccid, index } = given;
     const at = label(iccid, index);
+    // Else whoever comes first would have anybody's cards for ever.
+    if (!ring[given.iss]?.iccids?.some((prefix) => prefix !== '' && iccid.startsWith(prefix))) {
+      throw new Problem(403, 'foreign-card', `card ${iccid} is not of ${given.iss}'s`);
+    }
     if (find.get(iccid, index)) {
       if (depositorOf.get(iccid, index)?.depositor === given.iss) return;
       throw new Problem(

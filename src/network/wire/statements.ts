@@ -37,6 +37,19 @@ export const orderSchema = z.strictObject({
 });
 export type Order = z.infer<typeof orderSchema>;
 
+/** The owner's word to the operator of a device: it is to be served no more for now, or again. */
+export const suspensionSchema = z.strictObject({
+  iss: z.string().min(1),
+  aud: z.array(z.string()).min(1),
+  iat: z.number().int(),
+  exp: z.number().int(),
+  iccid,
+  imsi,
+  suspend: z.boolean(),
+  reason: z.string().min(1).max(200),
+});
+export type Suspension = z.infer<typeof suspensionSchema>;
+
 /** A's word to the escrow: the pair (ICCID, index) may go to that operator for that order. */
 export const indexReleaseSchema = z.strictObject({
   ...envelope,
@@ -114,6 +127,7 @@ const schemas = {
   destroyed: destroyedSchema,
   reservation: reservationSchema,
   order: orderSchema,
+  suspension: suspensionSchema,
   'index-release': indexReleaseSchema,
   'index-burnt': indexBurntSchema,
 };
@@ -121,13 +135,19 @@ export type StatementKind = keyof typeof schemas;
 export type Statement<Kind extends StatementKind> = z.infer<(typeof schemas)[Kind]>;
 
 /** Those whose word counts, by name, and as what; a name is revoked by leaving it out. */
-export type KeyRing = Record<string, { role: 'owner' | 'operator' | 'manufacturer'; key: JWK }>;
+export type KeyRing = Record<
+  string,
+  | { role: 'owner' | 'operator'; key: JWK; iccids?: readonly string[] }
+  /** `iccids`: how the ICCIDs of its cards begin (ITU-T E.118: its issuer identification); others are not its own */
+  | { role: 'manufacturer'; key: JWK; iccids: readonly string[] }
+>;
 
 /** Who may say what: an operator cannot order, an owner cannot release. */
 const SPEAKERS: Record<StatementKind, KeyRing[string]['role']> = {
   'list-deposit': 'manufacturer',
   'commit-consent': 'operator',
   order: 'owner',
+  suspension: 'owner',
   reservation: 'operator',
   'key-transfer': 'operator',
   destroyed: 'operator',

@@ -41,8 +41,11 @@ const ready = (async () => {
 })();
 after(() => ready);
 
+/** What the ring says of the other manufacturer's cards. */
+const OTHERS: string[] = [];
 beforeEach(async () => {
   await ready;
+  OTHERS.splice(0, OTHERS.length, ICCID.slice(0, 7));
   escrow = await createEscrow({
     edge: realEdge,
     name: 'escrow',
@@ -50,8 +53,8 @@ beforeEach(async () => {
     database: ':memory:',
     vault: kept,
     ring: {
-      maker: { role: 'manufacturer', key: maker.publicKey },
-      other: { role: 'manufacturer', key: other.publicKey },
+      maker: { role: 'manufacturer', key: maker.publicKey, iccids: ['', ICCID.slice(0, 7)] },
+      other: { role: 'manufacturer', key: other.publicKey, iccids: OTHERS },
       A: { role: 'operator', key: other.publicKey },
     },
     vaults: {},
@@ -106,6 +109,30 @@ test('the same deposit once more changes nothing; that of another manufacturer i
   const statement = { aud: ['escrow'], iat, exp: iat + 60, iccid: ICCID, index: 1, keys };
   assert.match((await client.deposit([await other.sign('list-deposit', statement)]))[0]!, /not from other/);
   assert.ok(escrow.knowsKi(ICCID, filled(1)) && !escrow.knowsKi(ICCID, filled(3)));
+});
+
+test('a manufacturer deposits pairs of its own cards alone, though it comes first', async () => {
+  const label = `${ICCID} 1`;
+  const set = { keySet: 1, algorithm: 'aes', label, ota: own.sealOta(label, pair(3).ota) } as const;
+  const bundle = { aka: own.sealAka(label, pair(3).aka), ota: [set] };
+  const keys = await own.wrap(bundle, label, kept.publicKey, `escrow ${label}`);
+  const iat = Math.floor(Date.now() / 1000);
+  const statement = await other.sign('list-deposit', {
+    aud: ['escrow'],
+    iat,
+    exp: iat + 60,
+    iccid: ICCID,
+    index: 1,
+    keys,
+  });
+  for (const prefixes of [[], [''], [ICCID.slice(1)], [`${ICCID.slice(0, 6)}x`, `${ICCID}0`]]) {
+    OTHERS.splice(0, OTHERS.length, ...prefixes);
+    assert.match((await client.deposit([statement]))[0]!, /is not of other's/, prefixes.join());
+  }
+  assert.ok(!escrow.knowsKi(ICCID, filled(3)));
+  manufacturer.produce([pair(1)]);
+  await handOver();
+  assert.ok(escrow.knowsKi(ICCID, filled(1)));
 });
 
 test('a pair that is not for this escrow, not from a manufacturer or not to be opened stays with the manufacturer', async () => {
