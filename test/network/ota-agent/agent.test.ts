@@ -173,6 +173,7 @@ test('a trial ends for good with B’s consent alone', async () => {
   };
   assert.equal(await commit(consent({}, 'A')), 'bad-consent');
   assert.equal(await commit(consent({ change: OTHER_CHANGE })), 'bad-consent');
+  assert.equal(await commit(consent({ iccid: '8988211000000000028' })), 'bad-consent');
   assert.equal(await commit(consent({ aud: ['A'] })), 'bad-commit-consent');
   assert.equal(await commit(reservation()), 'bad-commit-consent');
   assert.equal(await commit(consent()), 'ok');
