@@ -112,6 +112,39 @@ test('while a manufacturer is silent, nothing is said of a card: it is not weake
   );
 });
 
+test('a card whose certificate is withdrawn is not hardened any more, nor taken over as if it were', async () => {
+  const { role, trust } = await trusted('first');
+  role.certify(ICCID, cardKey());
+  let withdrawn = false;
+  const client = {
+    ...trust.client,
+    certificates: (iccids: readonly string[]) =>
+      withdrawn ? Promise.resolve(iccids.map(() => undefined)) : trust.client.certificates(iccids),
+  };
+  const agreed = new Error('a key set was agreed on');
+  const part = createTakeOver(
+    {
+      edge,
+      store,
+      vault: {
+        agreeOta: () => {
+          throw agreed;
+        },
+      },
+      ota: { resultOf: () => undefined },
+    } as unknown as ChangeContext,
+    [{ ...trust, client }],
+  );
+  store.insert({ imsi: '001020000000001', msisdn: '1', iccid: ICCID, state: 'ready', change: null });
+  const takeOver = (): void => part.takeOver('00112233445566aa', store.byIccid(ICCID)!);
+  assert.deepEqual(await pass(part.certify([ICCID])), [true]);
+  assert.throws(takeOver, agreed);
+  withdrawn = true;
+  assert.deepEqual(await pass(part.certify([ICCID])), [false]);
+  // As a card whose key nobody certified: its sets are replaced under keys that A knows, and it has none here.
+  assert.throws(takeOver, (error) => error instanceof Problem && error.code === 'no-kik');
+});
+
 test('a manufacturer certifies one key of a card, and the same certificate again', async () => {
   const { role } = await trusted('first');
   const key = cardKey();
