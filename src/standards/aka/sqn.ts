@@ -121,7 +121,7 @@ export function nextSqn(scheme: SqnScheme, state: SqnGenerator, clock = 0, ind?:
  * Δ ahead of the card, which would take none of its numbers any more.
  * @param sqnMs 6 bytes
  * @returns undefined if SEQ_MS is more than Δ above the centre's (no card comes there by numbers of this centre,
- * §C.2.1), or if no number is left above it
+ * §C.2.1), or so near the end that numbers could run out before the card can say where it is: within 2Δ
  */
 export function resynchronise(
   scheme: SqnScheme,
@@ -132,8 +132,9 @@ export function resynchronise(
   const { seq, ind } = decodeSqn(check(scheme), sqnMs);
   const { delta = 2 ** 28 } = scheme;
   const next = following(scheme, state, clock).seq;
-  if (seq - (next - 1) > delta || seq >= highestSeq(scheme)) return undefined;
+  if (seq - (next - 1) > delta) return undefined;
   if (next > seq && next - seq <= delta) return state;
+  if (seq > highestSeq(scheme) + 1 - 2 * delta) return undefined;
   return { seq, ind, difference: scheme.generation === 'time' ? seq - clock : state.difference };
 }
 
