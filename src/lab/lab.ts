@@ -74,6 +74,14 @@ export interface LabResult extends Tally {
   alternatives: Record<string, AlternativeResult>;
 }
 
+/** What the owner wants of a device. */
+interface Request {
+  change: string;
+  device: string;
+  to: string;
+  alternative: LabAlternative;
+}
+
 /** Virtual time in which a fleet must have attached before anything is ordered. */
 const ATTACH_TIME = 3_600_000;
 const DAY = 86_400_000;
@@ -179,7 +187,20 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
     stage(`the world goes on: ${store.inDoubt} changes were in doubt`);
   }
 
-  let ended = store.counts().total - store.counts().live;
+  const names = seededRandom(seed, 'changes');
+  const requests: Request[] = world.devices.map(({ made }) => ({
+    change: toHex(names.bytes(8)),
+    device: made.name,
+    to: 'B',
+    alternative: made.alternative,
+  }));
+  /** those that came back when B fell silent are ordered once more */
+  const again = kept.get<Request[]>('again') ?? [];
+  /** The device's last change. */
+  const lastOf = (device: string): string =>
+    [...requests, ...again].findLast((each) => each.device === device)!.change;
+  const hasEnded = (change: string): boolean => (store.state(change)?.state ?? 'live') !== 'live';
+  let ended = requests.filter(({ device }) => hasEnded(lastOf(device))).length;
   let lateUntil = kept.get<number>('late until');
   const late = (until: number): void => {
     lateUntil = until;
@@ -201,7 +222,8 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
     }
     if (progress.state === undefined) return;
     ended++;
-    world.settled(progress.device);
+    const comesBack = lateUntil !== undefined && progress.state === 'rolledBack' && again.length === 0;
+    if (!comesBack) world.settled(progress.device);
     const why = progress.state === 'done' ? undefined : reasons.get(progress.device);
     options.tell({
       type: 'ended',
@@ -240,41 +262,45 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
     shared: (earlier?.shared ?? 0) + world.sharedRoleMessages() - atOrder.shared,
     visits: (earlier?.visits ?? 0) + world.visits(),
   });
-  const names = seededRandom(seed, 'changes');
-  const requests = world.devices.map(({ made }) => ({
-    change: toHex(names.bytes(8)),
-    device: made.name,
-    to: 'B',
-    alternative: made.alternative,
-  }));
-  for (const { change, device } of requests) {
-    if ((store.state(change)?.state ?? 'live') !== 'live') world.settled(device);
-  }
+  for (const { device } of requests) if (hasEnded(lastOf(device))) world.settled(device);
   world.setFaults(true);
-  const open = requests.filter(({ change }) => store.state(change) === undefined);
-  for (let i = 0; i < open.length; i += 500) {
-    const some = open.slice(i, i + 500);
-    const orders = await owner.order(
-      some.map((request) => ({
-        ...request,
-        ...(parties.agent && request.alternative === '3b' ? { agent: parties.agent.name } : {}),
-      })),
-    );
-    store.enqueue(
-      some.map((request, j) => ({ ...request, from: 'A', data: { order: orders[j]! } })),
-      clock.now(),
-    );
-    engine.wake();
-  }
-  let saved = performance.now();
-  await world.run(() => {
-    if (performance.now() > saved + SAVE_EVERY) {
-      kept.put('sums', sumsNow());
-      saved = performance.now();
+  /** Orders those that are not ordered yet, and lets time pass until all have ended. */
+  const order = async (all: readonly Request[]): Promise<void> => {
+    const open = all.filter(({ change }) => store.state(change) === undefined);
+    for (let i = 0; i < open.length; i += 500) {
+      const some = open.slice(i, i + 500);
+      const orders = await owner.order(
+        some.map((request) => ({
+          ...request,
+          ...(parties.agent && request.alternative === '3b' ? { agent: parties.agent.name } : {}),
+        })),
+      );
+      store.enqueue(
+        some.map((request, j) => ({ ...request, from: 'A', data: { order: orders[j]! } })),
+        clock.now(),
+      );
+      engine.wake();
     }
-    return full || ended >= devices;
-  });
-  if (full) throw errors.find(isDiskFull);
+    let saved = performance.now();
+    await world.run(() => {
+      if (performance.now() > saved + SAVE_EVERY) {
+        kept.put('sums', sumsNow());
+        saved = performance.now();
+      }
+      return full || ended >= devices;
+    });
+    if (full) throw errors.find(isDiskFull);
+  };
+  await order([...requests, ...again]);
+  const cameBack = requests.filter(({ change }) => store.state(change)?.state === 'rolledBack');
+  if (lateUntil !== undefined && again.length === 0 && cameBack.length > 0) {
+    await world.run(() => clock.now() > lateUntil!);
+    stage(`their owner orders the ${cameBack.length} that came back once more`);
+    again.push(...cameBack.map((each) => ({ ...each, change: toHex(names.bytes(8)) })));
+    kept.put('again', again);
+    ended -= again.length;
+    await order(again);
+  }
   world.setFaults(false);
   if (world.wrong.size > 0) {
     stage(`went wrong: ${[...world.wrong].map(([fault, times]) => `${fault} ${times}×`).join(', ')}`);
@@ -292,10 +318,14 @@ async function run(options: LabOptions, closing: (() => unknown)[]): Promise<Lab
       clock.now() > asked + 3 * HEARTBEAT ||
       world.devices.every(({ made }) => heardSince(made.name, asked) !== undefined),
   );
-  const outcomes = requests.map(({ change, device }, i) => ({
-    state: store.state(change)!.state,
+  const outcomes = requests.map(({ device }, i) => ({
+    state: store.state(lastOf(device))!.state,
     heardOver: heardSince(device, asked),
-    switches: world.devices[i]!.switches,
+    // There and back once, where it was ordered twice.
+    switches: Math.max(
+      0,
+      world.devices[i]!.switches - (again.some((each) => each.device === device) ? 2 : 0),
+    ),
   }));
   const { tally, effectsRepeated } = judge(outcomes, 'A', 'B');
   const { live } = store.counts();

@@ -48,11 +48,13 @@ test('2. B’s HSS is silent: nobody is sent, everybody stays with A', async () 
   }
 });
 
-test('3. B’s HSS falls silent when the cards are in: another visit puts the old ones back', async () => {
-  const { result, complete, visits } = await story(4, 'target-down-late');
+test('3. B’s HSS falls silent when the cards are in: another visit puts the old ones back, a third B’s again', async () => {
+  const { result, complete, visits, lines } = await story(4, 'target-down-late');
   assert.ok(complete, JSON.stringify(result));
-  assert.ok(result.rolledBack > 0 && result.moved + result.rolledBack === 4);
-  assert.equal(visits['2'], 4 + result.rolledBack);
+  const back = lines.filter((line) => line.type === 'ended' && line.state === 'rolledBack').length;
+  assert.ok(back > 0);
+  assert.equal(result.moved, 4);
+  assert.equal(visits['2'], 4 + 2 * back);
 });
 
 test('4. B’s card turns up in another device: refused, with an alarm that names the IMEI', async () => {
@@ -95,5 +97,42 @@ test('5. who got B’s card by hand goes back to A over the air, on the card tha
   assert.equal(heard?.imsi, told.device('device-1').imsi());
   assert.equal(told.device('device-1').iccid(), card);
   assert.equal((await told.heard('device-2'))?.operator, 'A', 'nobody ordered it');
+  await told.end();
+});
+
+test('6. B’s card turns up in another device and is suspended; back where it belongs and resumed, it is heard again', async () => {
+  const told = await begin(2, {}, { alternative: '2', onAlarm: 'suspend' });
+  await told.pass(5);
+  const { owner, operators } = told.world;
+  const seen: string[] = [];
+  const following = operators.B.follow(0, (events) => seen.push(...events.map(({ kind }) => kind)));
+  assert.equal((await told.move('device-1', 'A', 'B')).state, 'done');
+  await told.pass(20);
+  const robbed = told.device('device-1');
+  const thief = told.device('device-2');
+  const iccid = robbed.iccid();
+  const { card } = makeFleet(2, ['2'], 3, PROFILES.A, PROFILES.B).box.find((each) => each.iccid === iccid)!;
+
+  robbed.powerOff();
+  await told.ask(thief.insert(card, noStore().card('device-2', 'stolen')));
+  await told.pass(20);
+  assert.deepEqual(
+    seen.filter((kind) => kind === 'alarm' || kind === 'suspended'),
+    ['alarm', 'suspended'],
+  );
+  thief.powerOff();
+
+  // Back in its device it is refused all the same, until its owner has said so.
+  await told.ask(robbed.insert(card, noStore().card('device-1', iccid)));
+  await told.pass(60);
+  assert.equal(await told.heard('device-1'), null);
+  const word = { device: 'device-1', suspend: false, reason: 'found, and put back' };
+  assert.deepEqual(await told.ask(operators.B.suspend(await told.ask(owner.suspension([word])))), [
+    { ok: true },
+  ]);
+  assert.ok(await told.until(() => seen.at(-1) === 'registered', 24 * 60), seen.join());
+  await told.pass(20);
+  assert.equal((await told.heard('device-1'))?.operator, 'B');
+  following.close();
   await told.end();
 });

@@ -83,10 +83,12 @@ test('target-down: nobody is moved, nothing is sent to a card, everybody is serv
   for (const each of why) assert.match(each, /HSS of B does not answer/);
 });
 
-test('target-down-late: the cards come back to A by themselves', async () => {
-  const { result } = await run('target-down-late', 3, 11, ['3b'], IDLE);
-  assert.equal(result.rolledBack + result.moved, 3);
-  assert.ok(result.rolledBack > 0);
+test('target-down-late: the cards come back to A by themselves, and are moved when B answers again', async () => {
+  const { result, why, stages } = await run('target-down-late', 3, 11, ['3b'], IDLE);
+  const back = why.filter((each) => each !== '');
+  assert.ok(back.length > 0);
+  assert.ok(stages.includes(`their owner orders the ${back.length} that came back once more`));
+  assert.equal(result.moved, 3);
 });
 
 for (const cause of TRIAL_CAUSES) {
