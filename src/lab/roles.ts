@@ -55,6 +55,7 @@ export interface RolesOptions {
   seed: number;
   store: LabStore;
   patienceMs?: number;
+  onAlarm?: 'refuse' | 'suspend';
   onError: (error: unknown) => void;
   clock: Clock;
   wires: Wires;
@@ -208,6 +209,7 @@ export async function createRoles(options: RolesOptions): Promise<Roles> {
       ...(keeper && { subscribers: seenBy(clock, keeper) }),
       ...(name === 'B' ? { hssEdge: { ...edges.B, sockets: hssSockets } } : {}),
       profile: PROFILES[name],
+      ...(options.onAlarm && { onAlarm: options.onAlarm }),
       cscfs: [`scscf.${imsDomain(PROFILES[name].plmn)}`],
       database: store.file(`operator-${name}`),
       vault: vaults[name],

@@ -49,6 +49,8 @@ export interface WorldOptions {
   /** the escrow of key lists is another party than the manufacturer, who hands the pairs over and forgets them */
   escrowApart?: boolean;
   faults: Faults;
+  /** what A and B do when a card that is bound to a device turns up in another; they refuse it if not given */
+  onAlarm?: 'refuse' | 'suspend';
   pcap?: string;
   store: LabStore;
   /** milliseconds after which links and readers with nothing to do are seen to; 15 and 10 minutes if not given */

@@ -78,6 +78,8 @@ export interface Setting {
   /** none if not given: nothing outlives the story */
   store?: LabStore;
   pcap?: string;
+  /** what operators do when a card turns up in another device than its own; they refuse it if not given */
+  onAlarm?: 'refuse' | 'suspend';
   /** what the fleet server gets to hear of the others; as they say it if not given */
   hearing?: (parties: Parties) => Parties;
   /** weeks will pass: nothing idle is seen to every quarter of an hour, and a test may look into what roles keep */
@@ -112,6 +114,7 @@ export async function begin(
     ...setting.variants,
     seed: 3,
     faults,
+    ...(setting.onAlarm && { onAlarm: setting.onAlarm }),
     store: setting.store ?? { ...noStore(), ...(setting.long ? { file } : {}) },
     ...(setting.long ? { patienceMs: MINUTES_A_DAY * 60_000 } : {}),
     ...(setting.pcap === undefined ? {} : { pcap: setting.pcap }),

@@ -113,6 +113,8 @@ export interface OperatorClient {
   activate(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
   /** B: the card goes back into stock. */
   giveBack(orders: readonly string[]): Promise<(Refused | { ok: true })[]>;
+  /** Suspends or resumes subscriptions, at the owner's word. */
+  suspend(suspensions: readonly string[]): Promise<(Refused | { ok: true })[]>;
   follow(after: number, receive: (events: FeedEvent[]) => void): { close(): void };
   close(): void;
 }
@@ -149,6 +151,7 @@ export function createOperatorClient(edge: Edge, at: Endpoint): OperatorClient {
     assign: (orders) => ask('/assignments', orders, assigned),
     activate: (orders) => ask('/activations', orders, plain),
     giveBack: (orders) => ask('/returns', orders, plain),
+    suspend: (suspensions) => ask('/suspensions', suspensions, plain),
     follow: (after, receive) => followFeed(edge.clock, caller, after, receive),
     close: () => caller.close(),
   };

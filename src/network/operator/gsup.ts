@@ -70,13 +70,17 @@ export async function createGsupFace(options: GsupFaceOptions): Promise<GsupFace
     return subscriber?.state === 'ready' ? subscriber : undefined;
   };
 
+  /** One that is suspended is not unknown: its card is not to be taken for invalid. */
+  const notServed = (imsi: string): number =>
+    store.byImsi(imsi)?.state === 'suspended' ? GMM_CAUSE.roamingNotAllowed : GMM_CAUSE.imsiUnknown;
+
   const authenticate = async (
     request: GsupOf<'sendAuthInfoRequest'>,
     peer: GsupPeer,
   ): Promise<GsupAnswer> => {
     const { imsi, auts, rand } = request;
     const subscriber = ready(imsi);
-    if (!subscriber) return gsupErrorOf(request, GMM_CAUSE.imsiUnknown);
+    if (!subscriber) return gsupErrorOf(request, notServed(imsi));
     const wanted = request.vectors;
     const taken = await vectors.take({
       imsi,
@@ -110,7 +114,7 @@ export async function createGsupFace(options: GsupFaceOptions): Promise<GsupFace
   ): Promise<GsupAnswer> => {
     const { imsi } = request;
     const subscriber = ready(imsi);
-    if (!subscriber) return gsupErrorOf(request, GMM_CAUSE.imsiUnknown);
+    if (!subscriber) return gsupErrorOf(request, notServed(imsi));
     if (!options.accepts(subscriber, undefined)) return gsupErrorOf(request, GMM_CAUSE.roamingNotAllowed);
     const domain = domainOf(request);
     const inserted = await peer.request({

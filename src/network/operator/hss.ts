@@ -72,6 +72,15 @@ export interface Hss {
   close(): Promise<void>;
 }
 
+/**
+ * Why no vector and no location is given: nobody, or one without service for now. The latter is not unknown, which
+ * would make a device take its card for invalid (TS 29.272 §7.4.3.2, and annex A: EMM cause #15, not #8).
+ */
+const notServed = (subscriber: Subscriber | undefined): number =>
+  subscriber?.state === 'suspended'
+    ? EXPERIMENTAL_RESULT.unknownEpsSubscription
+    : EXPERIMENTAL_RESULT.userUnknown;
+
 export async function createHss(options: HssOptions): Promise<Hss> {
   const { edge, store } = options;
   const origin = { originHost: options.host, originRealm: options.realm };
@@ -85,7 +94,7 @@ export async function createHss(options: HssOptions): Promise<Hss> {
       answerOf(authenticationInformation, request, { ...session, ...origin, ...rest });
     const wanted = values.requestedEutranAuthenticationInfo;
     const known = store.byImsi(values.userName);
-    if (known?.state !== 'ready') return answer(experimental(EXPERIMENTAL_RESULT.userUnknown));
+    if (known?.state !== 'ready') return answer(experimental(notServed(known)));
     const resync = wanted?.reSynchronizationInfo;
     const taken = await options.vectors.take({
       imsi: known.imsi,
@@ -169,7 +178,7 @@ export async function createHss(options: HssOptions): Promise<Hss> {
     const answer = (rest: object): Message =>
       answerOf(updateLocation, request, { sessionId: values.sessionId, ...origin, ...rest });
     const subscriber = store.byImsi(values.userName);
-    if (subscriber?.state !== 'ready') return answer(experimental(EXPERIMENTAL_RESULT.userUnknown));
+    if (subscriber?.state !== 'ready') return answer(experimental(notServed(subscriber)));
     const imei = values.terminalInformation?.imei;
     if (options.accepts && !options.accepts(subscriber, imei)) {
       return answer(experimental(EXPERIMENTAL_RESULT.roamingNotAllowed));
@@ -230,7 +239,10 @@ export async function createHss(options: HssOptions): Promise<Hss> {
       : values.userName
         ? store.byImsi(values.userName)
         : undefined;
-    if (subscriber?.state !== 'ready') return answer(experimental(EXPERIMENTAL_RESULT.userUnknown));
+    // Of one that is suspended messages wait, as of one who is away.
+    if (subscriber?.state !== 'ready' && subscriber?.state !== 'suspended') {
+      return answer(experimental(EXPERIMENTAL_RESULT.userUnknown));
+    }
     if (!subscriber.mmeHost || !subscriber.mmeRealm) {
       store.update(subscriber.imsi, { waiting: true });
       return answer({

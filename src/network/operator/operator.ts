@@ -8,7 +8,7 @@ import { APPLICATION } from '../../standards/diameter/index.ts';
 import { toHex } from '../../standards/bytes/index.ts';
 import { createDiameterNode } from '../wire/diameter.ts';
 import { createFeed } from '../wire/feed.ts';
-import { serveApi } from '../wire/http.ts';
+import { Problem, serveApi } from '../wire/http.ts';
 import type { KeyRing, Signer } from '../wire/statements.ts';
 import type { EscrowClient } from '../escrow/client.ts';
 import type { OwnerClient } from '../owner/client.ts';
@@ -27,6 +27,7 @@ import { createSmsc, type EsmeAccount } from './smsc.ts';
 import { openOperatorStore, type Subscriber } from './store.ts';
 import type { SubscriberKeeper } from './subscribers/keeper.ts';
 import { openOutbox } from './subscribers/outbox.ts';
+import { createSuspensions } from './suspension.ts';
 import { swapRoutes } from './swap.ts';
 import { createTakeOver, type TrustedManufacturer } from './take-over.ts';
 import { trialRoutes } from './trial.ts';
@@ -68,6 +69,8 @@ export interface OperatorOptions {
   cscfs?: readonly string[];
   /** who keeps the subscribers and answers for them (docs/hss.md); rehome's own HSS if not given */
   subscribers?: SubscriberKeeper;
+  /** what becomes of a subscription bound to a device whose card turns up in another; `refuse` if not given */
+  onAlarm?: 'refuse' | 'suspend';
   /** password of the OTA gateway at its SMSC, at most 8 characters */
   otaPassword: string;
   /** what was agreed with that SMSC for the OTA gateway: window and rate */
@@ -93,6 +96,12 @@ export interface Operator {
   };
   /** Takes in a vendor's file (docs/card-data.md). @throws FieldError; nothing is kept then */
   importCardData(text: string, state?: 'ready' | 'stock', how?: CardDataImport): number;
+  /**
+   * No vectors and no location for this subscription until it is resumed; it outlives the process. Resolves once
+   * serving network and HSS were told. @throws Problem if no such subscription is in use here
+   */
+  suspend(imsi: string, reason?: string): Promise<void>;
+  resume(imsi: string, reason?: string): Promise<void>;
   /** Resolves once the HSS that keeps the subscribers has taken all it was told. */
   fed(): Promise<void>;
   /** Whether its vault holds this Ki for the card. For those who judge a run, not for a role. */
@@ -127,10 +136,21 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     // Our own probe is no sign of the device.
     if (change !== null && asker !== probeHost) feed.append('authenticated', { change, imsi, visited });
   };
+  const fed = (imsi: string): Promise<void> => outbox?.settled(imsi) ?? Promise.resolve();
+  const withdraw = async (subscriber: Subscriber): Promise<void> => hss.withdraw(subscriber);
+  const suspensions = createSuspensions({ edge, name, store, feed, ring, withdraw, fed });
   const accepts = ({ bound, imsi, imei: own, change }: Subscriber, imei: string | undefined): boolean => {
     // Terminal-Information has 14 digits, or 15 with the check digit (TS 29.272 §7.3.3).
     if (!bound || (imei !== undefined && imei.slice(0, 14) === own?.slice(0, 14))) return true;
     feed.append('alarm', { change, imsi, imei: imei ?? null, expected: own });
+    // Who does not say which device it is has not been seen in another one.
+    if (options.onAlarm === 'suspend' && imei !== undefined) {
+      const cause = { by: name, reason: `its card is in device ${imei}` };
+      // It is on file; an HSS that does not answer is told until it has taken it.
+      void suspensions.suspend(imsi, cause).catch((error: unknown) => {
+        if (!(error instanceof Problem)) onError(error);
+      });
+    }
     return false;
   };
   const registered = (
@@ -252,7 +272,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     hss,
     probe,
     ota,
-    fed: (imsi) => outbox?.settled(imsi) ?? Promise.resolve(),
+    fed,
     onError,
   });
   const keyList = createKeyListPart(context, escrow);
@@ -265,6 +285,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
     ...keyList.routes,
     ...keyTransfer.routes,
     ...swapRoutes(context),
+    ...suspensions.routes(context.batch),
   ];
   const api = await serveApi(edge, options.api, routes, onError);
 
@@ -278,6 +299,8 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
       smpp: smsc.endpoint,
       ...(gsup ? { gsup: gsup.endpoint } : {}),
     },
+    suspend: (imsi, reason = 'as the operator wants it') => suspensions.suspend(imsi, { by: name, reason }),
+    resume: (imsi, reason = 'as the operator wants it') => suspensions.resume(imsi, { by: name, reason }),
     fed: () => outbox?.empty() ?? Promise.resolve(),
     knowsKi: (iccid, k) =>
       store

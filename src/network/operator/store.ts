@@ -3,10 +3,11 @@ import { DatabaseSync } from 'node:sqlite';
 import { KEY_SCHEMA, atomically, MESSAGE_SCHEMA, openOtaKeys, type OtaKeyStore } from '../ota/store.ts';
 
 /**
- * stock: of a card that no device has yet · reserved: numbers allocated, no keys yet · ready: the HSS can authenticate it · retired: removed, its
- * numbers not given out again · cancelled: a change to here was undone
+ * stock: of a card that no device has yet · reserved: numbers allocated, no keys yet · ready: the HSS can authenticate it ·
+ * suspended: it could, and does not until it is resumed · retired: removed, its numbers not given out again · cancelled:
+ * a change to here was undone
  */
-export type SubscriptionState = 'stock' | 'reserved' | 'ready' | 'retired' | 'cancelled';
+export type SubscriptionState = 'stock' | 'reserved' | 'ready' | 'suspended' | 'retired' | 'cancelled';
 
 export interface Subscriber {
   imsi: string;
@@ -39,7 +40,9 @@ const SCHEMA = `
     mme_host TEXT, mme_realm TEXT, waiting INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   CREATE INDEX IF NOT EXISTS subscriber_iccid ON subscriber (iccid);
-  CREATE UNIQUE INDEX IF NOT EXISTS one_live_subscription ON subscriber (iccid) WHERE state IN ('reserved', 'ready');
+  DROP INDEX IF EXISTS one_live_subscription;
+  CREATE UNIQUE INDEX IF NOT EXISTS one_subscription_of_card ON subscriber (iccid)
+    WHERE state IN ('reserved', 'ready', 'suspended');
   CREATE INDEX IF NOT EXISTS stock ON subscriber (imsi) WHERE state = 'stock';
   CREATE INDEX IF NOT EXISTS subscriber_change ON subscriber (change);
   ${KEY_SCHEMA}
@@ -140,7 +143,7 @@ export function openOperatorStore(path: string): OperatorStore {
   const byChange = select('change = ?');
   const ofCard = select('iccid = ?');
   const inStock = select(`state = 'stock' ORDER BY imsi LIMIT 1`);
-  const byIccid = select(`iccid = ? AND state IN ('reserved', 'ready')`);
+  const byIccid = select(`iccid = ? AND state IN ('reserved', 'ready', 'suspended')`);
   const insert = database.prepare(
     'INSERT INTO subscriber (imsi, msisdn, iccid, state, change) VALUES (?, ?, ?, ?, ?)',
   );

@@ -15,6 +15,8 @@ export interface OwnerClient {
       agent?: string;
     }[],
   ): Promise<string[]>;
+  /** Signed words to the operators of devices, one per request in the same order: no service for now, or again. */
+  suspension(requests: readonly { device: string; suspend: boolean; reason: string }[]): Promise<string[]>;
   /** Tells where a device lives after its change, and on which card if that is another one now. */
   moved(
     devices: readonly { device: string; operator: string; imsi: string; iccid?: string }[],
@@ -50,6 +52,10 @@ export function createOwnerClient(edge: Edge, at: Endpoint): OwnerClient {
   return {
     order: async (requests) =>
       z.object({ orders: z.array(z.string()) }).parse(await caller.call('POST', '/orders', requests)).orders,
+    suspension: async (requests) =>
+      z
+        .object({ suspensions: z.array(z.string()) })
+        .parse(await caller.call('POST', '/suspensions', requests)).suspensions,
     moved: async (devices) => void (await caller.call('POST', '/moved', devices)),
     application: async ({ operator, imsi, payload }) =>
       void (await caller.call('POST', '/application', {

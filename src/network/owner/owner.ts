@@ -6,11 +6,15 @@ import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import type { Edge, Endpoint } from '../../edge/index.ts';
 import { createFeed } from '../wire/feed.ts';
+import { watchSilence } from './silence.ts';
 import { get, post, Problem, serveApi, type ApiServer } from '../wire/http.ts';
 import type { Signer } from '../wire/statements.ts';
 
 /** How long an order is good for, in seconds: the longest a sleeping device may take. */
 const ORDER_LIFE = 30 * 86_400;
+
+/** How long a suspension may be brought to an operator, in seconds. */
+const SUSPENSION_LIFE = 3_600;
 
 const imsiSchema = z.string().regex(/^[0-9]{6,15}$/, 'expected an IMSI of 6 to 15 digits');
 
@@ -54,6 +58,12 @@ const orderRequestSchema = z.strictObject({
   agent: z.string().min(1).optional(),
 });
 
+const suspensionSchema = z.strictObject({
+  device: z.string(),
+  suspend: z.boolean(),
+  reason: z.string().min(1).max(200),
+});
+
 export interface OwnedDevice {
   device: string;
   iccid: string;
@@ -78,6 +88,8 @@ export interface OwnerOptions {
   operators: readonly string[];
   /** to whom orders are addressed, besides the two operators: the escrow and others who must see one */
   audience: readonly string[];
+  /** milliseconds after which a device that was heard and is heard no more is told as `silent`; never if not given */
+  silentAfterMs?: number;
   /** milliseconds that a reader of what happens here is kept waiting; 600000 if not given */
   longPollMs?: number;
   onError?: (error: unknown) => void;
@@ -96,6 +108,7 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
       change TEXT NOT NULL, kind TEXT NOT NULL, device TEXT NOT NULL, iccid TEXT NOT NULL, imei TEXT NOT NULL,
       state TEXT NOT NULL, technician TEXT, PRIMARY KEY (change, kind)
     ) STRICT;
+    CREATE TABLE IF NOT EXISTS silence (device TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
   `);
   const feed = createFeed(database, edge.clock, options.longPollMs);
   const insert = database.prepare(
@@ -140,6 +153,7 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
       const device = Buffer.from(body.payload, 'base64').toString('utf8').split(' ')[0] ?? '';
       if (!find.get(device)) throw new Problem(404, 'unknown-device', 'payload: no device of this owner');
       heard.run(body.operator, edge.clock.now(), body.imsi, device);
+      silence?.broken(device);
       feed.append('heard', { device, operator: body.operator, imsi: body.imsi });
       return {};
     }),
@@ -175,6 +189,25 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
         }),
       );
       return { orders };
+    }),
+    post('/suspensions', z.array(suspensionSchema).max(1000), async ({ body }) => {
+      const iat = Math.floor(edge.clock.now() / 1000);
+      const suspensions = await Promise.all(
+        body.map(({ device, suspend, reason }) => {
+          const row = find.get(device);
+          if (!row) throw new Problem(404, 'unknown-device', `device ${device} is not this owner's`);
+          return signer.sign('suspension', {
+            aud: [String(row.operator)],
+            iat,
+            exp: iat + SUSPENSION_LIFE,
+            iccid: String(row.iccid),
+            imsi: String(row.imsi),
+            suspend,
+            reason,
+          });
+        }),
+      );
+      return { suspensions };
     }),
     post('/work-orders', z.array(workSchema).max(1000), ({ body }) => {
       for (const { change, kind, device, iccid } of body) {
@@ -230,6 +263,10 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
       return {};
     }),
   ];
+  const silence =
+    options.silentAfterMs === undefined
+      ? undefined
+      : watchSilence(database, edge.clock, feed, options.silentAfterMs);
   const server = await serveApi(edge, options.api, routes, options.onError);
   return {
     endpoint: server.endpoint,
@@ -239,6 +276,7 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
       database.exec('COMMIT');
     },
     async close() {
+      silence?.close();
       await server.close();
       database.close();
     },

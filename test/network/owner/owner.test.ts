@@ -124,6 +124,23 @@ describe('the owner', () => {
     await client.pair(scan);
   });
 
+  test('signs for the operator of a device alone that it is to be served no more', async () => {
+    const word = { suspend: true, reason: 'stolen' };
+    const [jws] = await client.suspension([{ ...word, device: 'd' }]);
+    const ring = { owner: { role: 'owner' as const, key: signer.publicKey } };
+    const read = await readStatement('suspension', jws!, ring, 'B', realEdge.clock);
+    const { imsi } = ELSEWHERE;
+    assert.deepEqual(
+      [read.iccid, read.imsi, read.suspend, read.reason],
+      [DEVICE.iccid, imsi, true, 'stolen'],
+    );
+    await assert.rejects(
+      readStatement('suspension', jws!, ring, 'A', realEdge.clock),
+      /addressed to B, not A/,
+    );
+    await refused(client.suspension([{ ...word, device: 'e' }]), 404, 'unknown-device', /device e/);
+  });
+
   test('says what became of work that is called off: scanned already, called off, never ordered', async () => {
     const [open, strange] = ['00112233445566ab', '00112233445566ac'];
     const iccid = '8988211000000000011';
