@@ -87,7 +87,9 @@ const ATTACH_TIME = 3_600_000;
 const DAY = 86_400_000;
 /** Real milliseconds between two times that the sums so far are written down. */
 const SAVE_EVERY = 200;
-const perDevice = (sum: number, devices: number): number => Math.round((100 * sum) / devices) / 100;
+/** Of an alternative that had no device: 0. */
+const perDevice = (sum: number, devices: number): number =>
+  devices === 0 ? 0 : Math.round((100 * sum) / devices) / 100;
 
 /** What went over air and wires since the orders. */
 interface Sums {
