@@ -14,15 +14,19 @@ export interface Ended {
   stderr: string;
 }
 
-/** Runs the command; kills it (SIGKILL) so many milliseconds after its first line of progress, if given. */
-export async function lab(words: readonly string[], killAfter?: number): Promise<Ended> {
+/** So many milliseconds after the first line of progress; or when the first change has ended, and others have not. */
+export type Moment = number | 'ended';
+
+/** Runs the command; kills it (SIGKILL) at that moment, if given. */
+export async function lab(words: readonly string[], moment?: Moment): Promise<Ended> {
   const child = spawn(REHOME, ['lab', '--json', ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
   child.stderr.on('data', (text: Buffer) => {
-    if (stderr === '' && killAfter !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfter).unref();
+    if (stderr === '' && typeof moment === 'number') setTimeout(() => child.kill('SIGKILL'), moment).unref();
     stderr += text.toString();
+    if (moment === 'ended' && /^[0-9:]+ {2}device-.* \d+\/\d+$/m.test(stderr)) child.kill('SIGKILL');
   });
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, stdout, stderr };
@@ -38,9 +42,12 @@ export async function withStore(use: (path: string) => Promise<void>): Promise<v
   }
 }
 
-/** Kills a run at each of these moments, then lets it end, and says where the devices are. */
+/**
+ * Kills a run at each of these moments, then lets it end, and says where the devices are. Nothing if it was quicker than
+ * so many milliseconds; at work it is killed in any case.
+ */
 export async function killedAt(
-  moments: readonly number[],
+  moments: readonly Moment[],
   devices: number,
   more: readonly string[] = [],
 ): Promise<Record<string, number>> {
@@ -50,7 +57,7 @@ export async function killedAt(
     let resume: string[] = [];
     for (const moment of moments) {
       const { code } = await lab([...words, ...resume], moment);
-      // It may have been quicker.
+      if (moment === 'ended') assert.equal(code, null, 'it was killed while it worked');
       if (code !== null) assert.equal(code, 0);
       if (code === 0) return;
       resume = ['--resume'];
@@ -59,6 +66,7 @@ export async function killedAt(
     assert.equal(code, 0, stderr.slice(-2000));
     result = JSON.parse(stdout) as Record<string, number>;
     assert.equal(result.resumed, true);
+    assert.ok(Number.isInteger(result.inDoubt) && result.inDoubt! >= 0, stdout);
     assert.equal(result.stranded, 0, stdout);
     assert.equal(result.effectsRepeated, 0, stdout);
     assert.equal(
