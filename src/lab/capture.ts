@@ -2,7 +2,7 @@
  * The capture: every message as received, in IPv4 frames of a pcapng file (draft-ietf-opsawg-pcapng), one
  * address per role and the registered ports, whatever the real ports were. Written by the lab, not sniffed.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import type { Clock } from '../edge/index.ts';
 import { FieldError } from '../standards/bytes/index.ts';
 import type { WireEnd } from './wires.ts';
@@ -13,8 +13,15 @@ const LINK_TYPE_IPV4 = 228;
 const SEGMENT = 32_000;
 /** Longest message that is waited for, in bytes. */
 const MOST = 1 << 20;
-/** Bytes gathered before they are written to the file. */
+/** Bytes and frames gathered before they are written to the file: what a killed process takes with it. */
 const BUFFER = 1 << 20;
+const FRAMES = 100;
+
+/** Ends by which a process can still write down what it gathered. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+const SECTION_HEADER = 0x0a0d0d0a;
+const BYTE_ORDER = 0x1a2b3c4d;
 
 const OPT_END = 0;
 const OPT_COMMENT = 1;
@@ -69,10 +76,38 @@ function ipv4(address: string): Buffer {
   return Buffer.from(address.split('.').map(Number));
 }
 
-function createFile(path: string): number {
+/** Where the last whole block ends of a file as the lab writes it, in bytes; undefined if it is none. */
+function endOfBlocks(file: number): number | undefined {
+  const { size } = fstatSync(file);
+  const head = Buffer.alloc(12);
+  let end = 0;
+  while (end + 12 <= size) {
+    readSync(file, head, 0, 12, end);
+    const length = head.readUInt32LE(4);
+    if (end === 0 && (head.readUInt32LE(0) !== SECTION_HEADER || head.readUInt32LE(8) !== BYTE_ORDER)) {
+      return undefined;
+    }
+    if (length < 12 || length % 4 !== 0 || end + length > size) break;
+    end += length;
+  }
+  // An empty file is none yet.
+  return end === 0 && size > 0 ? undefined : end;
+}
+
+/** @param append whether what is there stays: a section of its own comes after it */
+function createFile(path: string, append: boolean): number {
+  let file: number | undefined;
   try {
-    return openSync(path, 'w');
+    file = openSync(path, append ? 'a+' : 'w');
+    if (!append) return file;
+    const end = endOfBlocks(file);
+    if (end === undefined) throw new FieldError('--pcap', path, 'a capture (pcapng) to go on with');
+    // A block that was cut off would hide all that comes after it.
+    ftruncateSync(file, end);
+    return file;
   } catch (error) {
+    if (file !== undefined) closeSync(file);
+    if (error instanceof FieldError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     throw new FieldError('--pcap', path, `a file that can be written (${code ?? String(error)})`);
   }
@@ -80,10 +115,11 @@ function createFile(path: string): number {
 
 /**
  * Opens `path` for writing at once, so that a wrong path is known before anything runs.
- * @throws FieldError if it cannot be written
+ * @param append goes on with the capture that is there, if there is one, in a section of its own
+ * @throws FieldError if it cannot be written, or if what is there is no pcapng
  */
-export function openCapture(path: string, clock: Clock): Capture {
-  const file = createFile(path);
+export function openCapture(path: string, clock: Clock, append = false): Capture {
+  const file = createFile(path, append);
   let pending: Buffer[] = [];
   let size = 0;
   let identification = 0;
@@ -98,7 +134,7 @@ export function openCapture(path: string, clock: Clock): Capture {
   const write = (bytes: Buffer): void => {
     pending.push(bytes);
     size += bytes.length;
-    if (size > BUFFER) flush();
+    if (size > BUFFER || pending.length >= FRAMES) flush();
   };
   const frame = (
     protocol: number,
@@ -163,14 +199,34 @@ export function openCapture(path: string, clock: Clock): Capture {
   };
 
   const section = Buffer.alloc(16);
-  section.writeUInt32LE(0x1a2b3c4d, 0);
+  section.writeUInt32LE(BYTE_ORDER, 0);
   section.writeUInt16LE(1, 4);
   section.writeBigInt64LE(-1n, 8);
-  write(block(0x0a0d0d0a, section));
+  write(block(SECTION_HEADER, section));
   const device = Buffer.alloc(8);
   device.writeUInt16LE(LINK_TYPE_IPV4, 0);
   write(block(1, device));
   flush();
+
+  const atExit = (): void => {
+    try {
+      flush();
+    } catch {
+      // The process ends anyway.
+    }
+  };
+  const onSignal = (signal: NodeJS.Signals): void => {
+    atExit();
+    stopListening();
+    // What the signal does to a process that does not listen, or what others who listen do.
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  };
+  const stopListening = (): void => {
+    process.off('exit', atExit);
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+  };
+  process.on('exit', atExit);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
 
   return {
     udp(from, to, payload, comment) {
@@ -196,6 +252,7 @@ export function openCapture(path: string, clock: Clock): Capture {
       unfinished.set(there, bytes);
     },
     close() {
+      stopListening();
       flush();
       closeSync(file);
     },

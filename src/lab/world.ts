@@ -133,7 +133,7 @@ async function makeWorld(
   const draw = (purpose: string): SeededRandom =>
     seededRandom(seed, generation === 0 ? purpose : `${purpose} ${generation}`);
   const capture: Capture | undefined =
-    options.pcap === undefined ? undefined : openCapture(options.pcap, clock);
+    options.pcap === undefined ? undefined : openCapture(options.pcap, clock, store.resumed);
   const traffic = Object.fromEntries(
     LAB_ALTERNATIVES.map((alternative) => [alternative, noTraffic()]),
   ) as Record<LabAlternative, Traffic>;
