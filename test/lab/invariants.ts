@@ -247,7 +247,8 @@ export async function broken(
     const from = clock.now();
     await until(
       () => world.devices.every(({ made: { name } }) => Number(heardOf.get(name)?.heard_at) > from),
-      (4 * HEARTBEAT) / MINUTE,
+      // A modem that was refused an area leaves it alone for a day (TS 24.301 §5.5.1.2.5, cause 12).
+      DAY + (4 * HEARTBEAT) / MINUTE,
     );
     watch();
     leaving.forEach(({ change }, i) => {
