@@ -265,7 +265,7 @@ async function makeWorld(
     rejectWith: (imsi) =>
       faults.cause !== undefined &&
       imsi.startsWith(PROFILES.B.plmn) &&
-      devices.some((device) => device.hasTrial && device.imsi() === imsi)
+      devices.some((device) => device.card().list?.trial !== undefined && device.imsi() === imsi)
         ? faults.cause
         : undefined,
     ...(badSms || faults.jam ? { disturb } : {}),
