@@ -6,17 +6,30 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
-import type { ChangeMethod } from '../../src/change/change.ts';
+import type { ChangeMethod, Outcome } from '../../src/change/change.ts';
 import { createChangeEngine } from '../../src/change/engine.ts';
 import { createKiListMethod } from '../../src/change/ki-list/method.ts';
 import { createKiTransferMethod } from '../../src/change/ki-transfer/method.ts';
-import { followParties } from '../../src/change/parties.ts';
+import { followParties, type Parties } from '../../src/change/parties.ts';
 import { openChangeStore } from '../../src/change/store.ts';
 import { createSwapMethod } from '../../src/change/swap/method.ts';
 import type { LabDevice } from '../../src/lab/device.ts';
 import { TRIAL_CAUSES, parseFaults } from '../../src/lab/faults.ts';
 import { noStore } from '../../src/lab/store.ts';
-import { HEARTBEAT, createWorld } from '../../src/lab/world.ts';
+import { HEARTBEAT, createWorld, type World } from '../../src/lab/world.ts';
+import { epcRealm } from '../../src/network/operator/profile.ts';
+import { createDiameterNode } from '../../src/network/wire/diameter.ts';
+import {
+  APPLICATION,
+  EXPERIMENTAL_RESULT,
+  RAT_TYPE,
+  readAnswer,
+  requestOf,
+  resultOf,
+  updateLocation,
+} from '../../src/standards/diameter/index.ts';
+import { intrude } from './intruder.ts';
+import { leftBehind, type Databases } from './left-behind.ts';
 
 /** A time in which something is wrong, in minutes from the orders. */
 interface Spell {
@@ -40,6 +53,20 @@ export interface Plan {
   down: readonly Spell[];
   /** B's subscriptions are refused with this cause */
   refused: readonly (Spell & { cause: number })[];
+  /** of 2: the first device's visit is called off so many minutes after the orders, unless it was made */
+  recalled?: number | undefined;
+}
+
+/** What is broken on purpose in a run. */
+export interface Spoil {
+  /** puts something else in the place of a method */
+  method?: (method: ChangeMethod) => ChangeMethod;
+  /** or of those whom it asks */
+  parties?: (parties: Parties) => Parties;
+  /** the stranger's order for the last device counts */
+  trusting?: boolean;
+  /** called when all changes have ended, before it is looked at what they left */
+  atEnd?: (databases: Databases) => void;
 }
 
 const MINUTE = 60_000;
@@ -65,19 +92,17 @@ const plans: fc.Arbitrary<Plan> = fc.record({
     fc.tuple(spell(600), fc.constantFrom(...TRIAL_CAUSES)).map(([each, cause]) => ({ ...each, cause })),
     { maxLength: 2 },
   ),
+  recalled: fc.option(fc.integer({ min: 0, max: 600 }), { nil: undefined }),
 });
 
 let runs = 0;
 
 /**
- * Runs a plan. The last device is ordered nowhere.
- * @param spoil puts something else in the place of a method, to see that what it breaks is found out
+ * Runs a plan. The last device is ordered nowhere, though somebody tries.
+ * @param spoil what is broken on purpose, to see that it is found out
  * @returns what was broken, each with the virtual minute in which it was seen; nothing if all held
  */
-export async function broken(
-  plan: Plan,
-  spoil: (method: ChangeMethod) => ChangeMethod = (method) => method,
-): Promise<string[]> {
+export async function broken(plan: Plan, spoil: Spoil = {}): Promise<string[]> {
   const run = ++runs;
   const file = (part: string): string => `file:invariants-${run}-${part}?mode=memory&cache=shared`;
   const faults = parseFaults(plan.faults);
@@ -101,7 +126,8 @@ export async function broken(
   );
   const store = openChangeStore(':memory:');
   const { agent } = world;
-  const parties = { owner: world.owner, operators: world.operators, ...(agent && { agent }) };
+  const honest: Parties = { owner: world.owner, operators: world.operators, ...(agent && { agent }) };
+  const parties = spoil.parties?.(honest) ?? honest;
   const made = {
     '2': () => createSwapMethod({ parties }),
     '3a': () => createKiTransferMethod({ clock, parties, trialSeconds: 60 * plan.trialMinutes }),
@@ -113,11 +139,26 @@ export async function broken(
         commitOnAka: plan.commitOnAka,
       }),
   };
+  /** Somebody calls the first device's visit off. */
+  const recalling = (method: ChangeMethod): ChangeMethod => ({
+    ...method,
+    async run(step, changes) {
+      const outcomes = await method.run(step, changes);
+      if (plan.alternative !== '2' || step !== 'deliver' || plan.recalled === undefined) return outcomes;
+      const at = ordered + plan.recalled * MINUTE;
+      return outcomes.map((outcome, i): Outcome => {
+        if (changes[i]!.device !== world.devices[0]!.made.name || outcome.go !== 'wait') return outcome;
+        if (clock.now() < at) return { ...outcome, until: Math.min(outcome.until, at) };
+        return { go: 'back', why: 'called off', ...(outcome.data && { data: outcome.data }) };
+      });
+    },
+  });
   const states = new Map<string, string>();
+  const method = made[plan.alternative]();
   const engine = createChangeEngine({
     clock,
     store,
-    methods: [spoil(made[plan.alternative]())],
+    methods: [recalling(spoil.method?.(method) ?? method)],
     observe: ({ change, state }) => {
       if (state) states.set(change, state);
       watch();
@@ -128,6 +169,7 @@ export async function broken(
     A: new DatabaseSync(file('operator-A')),
     B: new DatabaseSync(file('operator-B')),
     owner: new DatabaseSync(file('owner')),
+    escrow: new DatabaseSync(file('escrow')),
   };
   const stateOf = {
     A: opened.A.prepare('SELECT state FROM subscriber WHERE imsi = ?'),
@@ -159,7 +201,16 @@ export async function broken(
         wrong(device, 'it moved, and nobody ordered it');
       }
       if (at === undefined) wrong(device, 'its card has nobody’s IMSI');
-      else if (!trial && !alive(at, imsi!)) wrong(device, `it lives on ${at}, where its subscription is not`);
+      else if (!trial && !alive(at, imsi!)) {
+        const lost = `it lives on ${at}, where its subscription is not`;
+        // A technician whose visit was called off on his way puts the old card back when his scan is refused.
+        if (plan.alternative !== '2') wrong(device, lost);
+        else {
+          clock.after(2 * MINUTE, () => {
+            if (device.imsi() === imsi && !alive(at, imsi!)) wrong(device, lost);
+          });
+        }
+      }
       if (alive('A', old)) return;
       if (trial) wrong(device, 'A’s subscription is gone, and its trial is not over');
       if (at === 'A' && imsi === old) wrong(device, 'A’s subscription is gone, and it lives on it');
@@ -239,6 +290,24 @@ export async function broken(
       clock.now(),
     );
     engine.wake();
+    const idle = world.devices.at(-1)!;
+    const orderFor = async (alternative: string): Promise<string> =>
+      (
+        await ask(
+          world.owner.order([
+            {
+              change: 'ff'.repeat(8),
+              device: idle.made.name,
+              to: 'B',
+              alternative,
+              ...(agent && { agent: agent.name }),
+            },
+          ]),
+        )
+      )[0]!;
+    const trusted = spoil.trusting ? await orderFor(plan.alternative) : undefined;
+    const tried = intrude(world, plan.alternative, await orderFor('1b'), orders[0]!, trusted);
+    for (const what of await ask(tried)) wrong(idle, what);
     if (!(await until(() => states.size === leaving.length, DAYS * DAY))) {
       wrong(undefined, `${leaving.length - states.size} changes have not ended after ${DAYS} days`);
     }
@@ -251,6 +320,7 @@ export async function broken(
       DAY + (4 * HEARTBEAT) / MINUTE,
     );
     watch();
+    spoil.atEnd?.(opened);
     leaving.forEach(({ change }, i) => {
       const device = world.devices[i]!;
       const state = states.get(change) ?? 'live';
@@ -263,7 +333,16 @@ export async function broken(
       const most = plan.alternative === '2' ? 0 : state === 'done' ? 1 : 2;
       if (device.switches > most)
         wrong(device, `it is ${state}, and changed its IMSI ${device.switches} times`);
+      const left = leftBehind(opened, plan.alternative, change, device, state, world.knowers(device));
+      for (const what of left) wrong(device, what);
     });
+    for (const [i, { change }] of leaving.entries()) {
+      const device = world.devices[i]!;
+      if (plan.alternative !== '2' || states.get(change) !== 'done') continue;
+      if (!(await ask(refusesElsewhere(world, device.imsi()!, idle.made.imei)))) {
+        wrong(device, 'its card attaches in another device');
+      }
+    }
   } finally {
     following.close();
     await engine.close();
@@ -272,6 +351,37 @@ export async function broken(
     for (const each of Object.values(opened)) each.close();
   }
   return found;
+}
+
+/** Whether B's HSS refuses the location of a subscription whose card is in that other device. */
+async function refusesElsewhere(world: World, imsi: string, imei: string): Promise<boolean> {
+  const realm = epcRealm('00103');
+  const home = epcRealm('00102');
+  const node = await createDiameterNode({
+    edge: world.guest('another mme'),
+    originHost: `mme2.${realm}`,
+    originRealm: realm,
+    applications: [APPLICATION.s6a],
+    peers: [{ realm: home, endpoint: world.hss.B }],
+    handle: () => {
+      throw new Error('it is asked nothing');
+    },
+  });
+  const answer = await node.request(
+    requestOf(updateLocation, {
+      sessionId: node.sessionId(),
+      originHost: node.originHost,
+      originRealm: realm,
+      destinationRealm: home,
+      userName: imsi,
+      ratType: RAT_TYPE.eutran,
+      ulrFlags: 0x22,
+      visitedPlmnId: '00103',
+      terminalInformation: { imei: imei.slice(0, 14) },
+    }),
+  );
+  await node.close();
+  return resultOf(readAnswer(updateLocation, answer)) === EXPERIMENTAL_RESULT.roamingNotAllowed;
 }
 
 /** Nothing is broken in so many random plans. */
