@@ -156,9 +156,9 @@ export function createKiTransferMethod(options: KiTransferOptions): ChangeMethod
     return decisions.outcomes((change) => ({ go: 'next', ...dataOf(change) }));
   };
 
-  /** The card is proven reachable, and B's HSS to be there, before A releases any key. */
   /** Changes that are ready and wait for a place in the wave. */
   const queued = new Set<string>();
+  /** The card is proven reachable, and B's HSS to be there, before A releases any key. */
   const prepare = (changes: readonly Change[]): Promise<Outcome[]> =>
     forSome(
       changes,
