@@ -7,6 +7,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { DecodeError, equal } from '../../standards/bytes/index.ts';
 import {
+  certificateDay,
   decodeCertificate,
   decodeKeyInformation,
   decodeReceipt,
@@ -26,7 +27,7 @@ import {
 } from '../../standards/ota/index.ts';
 import { EF_ICCID, USIM_AID_PREFIX } from '../../standards/uicc/index.ts';
 import type { ManufacturerClient } from '../manufacturer/client.ts';
-import { otaLabel, type OtaKeyPair } from '../vault/vault.ts';
+import { AGREED_KEY, otaLabel, type OtaKeyPair } from '../vault/vault.ts';
 import { refuse, type ChangeContext } from './changes.ts';
 import type { OtaResult } from '../ota/gateway.ts';
 import { RESET } from './remote-files.ts';
@@ -116,7 +117,7 @@ export function createTakeOver(
     certifiedKey.get(iccid)?.public_key as Uint8Array | undefined;
 
   const certify = async (iccids: readonly string[]): Promise<boolean[]> => {
-    const today = new Date(edge.clock.now()).toISOString().slice(0, 10).replaceAll('-', '');
+    const today = certificateDay(edge.clock.now());
     const keys = new Map<string, Uint8Array>();
     for (const { name, key, client } of manufacturers) {
       let certificates: (Uint8Array | undefined)[];
@@ -244,7 +245,7 @@ export function createTakeOver(
     const { keySet, ephemeral, command } = agreementOf(change)!;
     const under = setsOf(iccid).find((set) => !isOwn(iccid, set));
     if (under === undefined) throw refuse(409, 'bad-keys', `card ${iccid} has no OTA key set here`);
-    const apdu = encodeKeyAgreement({ keySet, keyLength: 16, ephemeral });
+    const apdu = encodeKeyAgreement({ keySet, keyLength: AGREED_KEY, ephemeral });
     toDomain(change, command, subscriber, under, encodeCompactCommands([apdu]));
   };
 

@@ -24,13 +24,17 @@ import {
 import { concat, expectLength, fromHex, toHex } from '../../standards/bytes/index.ts';
 import { agreeKeys, encodeStoreAka, publicKeyOf } from '../../standards/globalplatform/index.ts';
 import { Problem } from '../wire/http.ts';
-import { otaLabel, type CardCodes, type KeyVault, type OtaKeyPair, type SecretBundle } from './vault.ts';
+import {
+  AGREED_KEY,
+  otaLabel,
+  type CardCodes,
+  type KeyVault,
+  type OtaKeyPair,
+  type SecretBundle,
+} from './vault.ts';
 
 /** Key schedules kept ready: the working set of a busy authentication centre. */
 const PREPARED = 100_000;
-
-/** Bytes of the AES keys that are agreed on with a card. */
-const AGREED_KEY = 16;
 
 const VERSION = 1;
 const NONCE = 12;

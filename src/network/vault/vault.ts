@@ -48,6 +48,9 @@ export interface SecretBundle {
   codes?: Uint8Array;
 }
 
+/** Bytes of the AES keys that are agreed on with a card. */
+export const AGREED_KEY = 16;
+
 /** What the seal of a card's OTA key set is bound to. */
 export const otaLabel = (label: string, keySet: number): string => `${label} set ${keySet}`;
 

@@ -7,6 +7,13 @@ import { createPublicKey, verify } from 'node:crypto';
 import { DecodeError, FieldError, Reader, concat, equal, expectLength, toHex } from '../bytes/index.ts';
 import { decodeBerTlv, encodeBerTlv, encodeBerTlvs, takeBerTlv } from '../uicc/index.ts';
 
+/** A day of a certificate, YYYYMMDD: that of a time in milliseconds since 1970, years later. */
+export const certificateDay = (ms: number, years = 0): string => {
+  const date = new Date(ms);
+  date.setUTCFullYear(date.getUTCFullYear() + years);
+  return date.toISOString().slice(0, 10).replaceAll('-', '');
+};
+
 export interface CardCertificate {
   /** 1–16 bytes, unique at its issuer */
   serial: Uint8Array;
