@@ -9,6 +9,7 @@ import type { Edge, Endpoint } from '../../edge/index.ts';
 import type { SubscriberKey } from '../../standards/aka/index.ts';
 import { FieldError } from '../../standards/bytes/index.ts';
 import { KEY_LIST_KEY_SET } from '../../standards/ota/index.ts';
+import { atomically } from '../wire/atomically.ts';
 import type { KeyVault, OtaKeyPair } from '../vault/vault.ts';
 import { get, post, Problem, serveApi, type ApiServer } from '../wire/http.ts';
 import { readStatement, type KeyRing } from '../wire/statements.ts';
@@ -203,8 +204,7 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
     knowsKi: (iccid, k) =>
       keysOf.all(iccid).some((row) => vault.isKi(label(iccid, Number(row.idx)), row.aka as Uint8Array, k)),
     deposit(pairs) {
-      database.exec('BEGIN');
-      try {
+      atomically(database, () => {
         for (const { iccid, index, aka, ota } of pairs) {
           if (find.get(iccid, index)) {
             throw new FieldError('pair', `(${iccid}, ${index})`, 'a pair that is not held already');
@@ -212,12 +212,7 @@ export async function createEscrow(options: EscrowOptions): Promise<Escrow> {
           const at = label(iccid, index);
           insert.run(iccid, index, vault.sealAka(at, aka), vault.sealOta(at, ota));
         }
-        database.exec('COMMIT');
-      } catch (error) {
-        // A full disk has ended it already.
-        if (database.isTransaction) database.exec('ROLLBACK');
-        throw error;
-      }
+      });
     },
     async close() {
       await server.close();

@@ -11,10 +11,15 @@ import { z } from 'zod';
 import type { SubscriberKey } from '../../standards/aka/index.ts';
 import type { Edge, Endpoint } from '../../edge/index.ts';
 import { FieldError, concat, equal, toHex } from '../../standards/bytes/index.ts';
-import { decodeCertificate, encodeCertificate } from '../../standards/globalplatform/index.ts';
+import {
+  certificateDay,
+  decodeCertificate,
+  encodeCertificate,
+} from '../../standards/globalplatform/index.ts';
 import { KEY_LIST_KEY_SET } from '../../standards/ota/index.ts';
 import { EF_ICCID } from '../../standards/uicc/index.ts';
 import type { EscrowClient } from '../escrow/client.ts';
+import { atomically } from '../wire/atomically.ts';
 import type { KeyVault, OtaKeyPair } from '../vault/vault.ts';
 import { post, serveApi } from '../wire/http.ts';
 import type { Signer } from '../wire/statements.ts';
@@ -74,13 +79,6 @@ const BATCH = 200;
 /** How long a deposit may be on its way, in seconds. */
 const DEPOSIT_LIFE = 86_400;
 
-/** YYYYMMDD of a time in milliseconds since 1970, years later. */
-const dayOf = (ms: number, years = 0): string => {
-  const date = new Date(ms);
-  date.setUTCFullYear(date.getUTCFullYear() + years);
-  return date.toISOString().slice(0, 10).replaceAll('-', '');
-};
-
 function pointOf(key: KeyObject): Uint8Array {
   const { x, y } = createPublicKey(key).export({ format: 'jwk' });
   return concat(Uint8Array.of(4), Buffer.from(x!, 'base64url'), Buffer.from(y!, 'base64url'));
@@ -135,8 +133,8 @@ export async function createManufacturer(options: ManufacturerOptions): Promise<
           serial: Buffer.from(serial.toString(16).padStart(16, '0'), 'hex'),
           issuer: Buffer.from(name, 'ascii'),
           subject: EF_ICCID.encode(iccid),
-          effective: dayOf(now),
-          expires: dayOf(now, LIFE),
+          effective: certificateDay(now),
+          expires: certificateDay(now, LIFE),
           publicKey,
         },
         (signed) => sign('sha256', signed, { key, dsaEncoding: 'ieee-p1363' }),
@@ -145,18 +143,12 @@ export async function createManufacturer(options: ManufacturerOptions): Promise<
       return certificate;
     },
     produce(pairs) {
-      database.exec('BEGIN');
-      try {
+      atomically(database, () => {
         for (const { iccid, index, aka, ota } of pairs) {
           const label = labelOf(iccid, index);
           keep.run(iccid, index, vault.sealAka(label, aka), vault.sealOta(label, ota));
         }
-        database.exec('COMMIT');
-      } catch (error) {
-        // A full disk has ended it already.
-        if (database.isTransaction) database.exec('ROLLBACK');
-        throw error;
-      }
+      });
     },
     async handOver(escrow) {
       for (;;) {

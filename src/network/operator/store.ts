@@ -1,6 +1,7 @@
 /** What an operator keeps: subscribers, cards, messages under way; one database, keys sealed by its vault. */
 import { DatabaseSync } from 'node:sqlite';
-import { KEY_SCHEMA, atomically, MESSAGE_SCHEMA, openOtaKeys, type OtaKeyStore } from '../ota/store.ts';
+import { atomically } from '../wire/atomically.ts';
+import { KEY_SCHEMA, MESSAGE_SCHEMA, openOtaKeys, type OtaKeyStore } from '../ota/store.ts';
 
 /**
  * stock: of a card that no device has yet · reserved: numbers allocated, no keys yet · ready: the HSS can authenticate it ·

@@ -16,6 +16,7 @@ import {
   encodeKeyListCommit,
   encodeKeyListSwitch,
 } from '../../standards/ota/index.ts';
+import { atomically } from '../wire/atomically.ts';
 import { createOtaGateway, type OtaGateway } from '../ota/gateway.ts';
 import { KEY_SCHEMA, MESSAGE_SCHEMA, openOtaKeys, type GatewayStore } from '../ota/store.ts';
 import type { KeyVault, OtaKeyPair } from '../vault/vault.ts';
@@ -284,8 +285,7 @@ export async function createOtaAgent(options: OtaAgentOptions): Promise<OtaAgent
   return {
     endpoint: server.endpoint,
     importKeys(sets) {
-      database.exec('BEGIN');
-      try {
+      atomically(database, () => {
         for (const { iccid, keySet, keys: own } of sets) {
           if (keys.otaKeySets(iccid).length > 0) {
             throw new FieldError('iccid', iccid, 'a card that is not known already');
@@ -300,11 +300,7 @@ export async function createOtaAgent(options: OtaAgentOptions): Promise<OtaAgent
             counter: 0,
           });
         }
-        database.exec('COMMIT');
-      } catch (error) {
-        database.exec('ROLLBACK');
-        throw error;
-      }
+      });
     },
     async close() {
       for (const { gateway } of gateways.values()) gateway.close();

@@ -28,11 +28,12 @@ import {
   TLV,
   type ShortMessage,
 } from '../../standards/smpp/index.ts';
+import { atomically } from '../wire/atomically.ts';
 import { connectSmpp, type Esme } from '../wire/smpp.ts';
 import type { KeyVault, OtaKeyPair } from '../vault/vault.ts';
 import { readResponse, resultOfScript, userDataOf, type OtaResult } from './proof.ts';
 import { createPace, type SmscLimits } from '../wire/pace.ts';
-import { atomically, type GatewayStore } from './store.ts';
+import type { GatewayStore } from './store.ts';
 
 /**
  * Checksum, ciphering, a counter that must rise; proof always, at once, with a checksum. The proof is not

@@ -5,6 +5,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import type { Edge, Endpoint } from '../../edge/index.ts';
+import { atomically } from '../wire/atomically.ts';
 import { createFeed } from '../wire/feed.ts';
 import { watchSilence } from './silence.ts';
 import { get, post, Problem, serveApi, type ApiServer } from '../wire/http.ts';
@@ -271,9 +272,9 @@ export async function createOwner(options: OwnerOptions): Promise<Owner> {
   return {
     endpoint: server.endpoint,
     register(devices) {
-      database.exec('BEGIN');
-      for (const each of devices) insert.run(each.device, each.iccid, each.imei, each.operator, each.imsi);
-      database.exec('COMMIT');
+      atomically(database, () => {
+        for (const each of devices) insert.run(each.device, each.iccid, each.imei, each.operator, each.imsi);
+      });
     },
     async close() {
       silence?.close();

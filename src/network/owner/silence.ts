@@ -4,6 +4,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite';
 import type { Clock, Timer } from '../../edge/index.ts';
+import { atomically } from '../wire/atomically.ts';
 import type { Feed } from '../wire/feed.ts';
 
 export interface Silence {
@@ -30,18 +31,12 @@ export function watchSilence(database: DatabaseSync, clock: Clock, feed: Feed, a
 
   const look = (): void => {
     timer = undefined;
-    database.exec('BEGIN');
-    try {
+    atomically(database, () => {
       for (const { device, heard_over: operator, heard_at: since } of fallen.all(clock.now() - after)) {
         put.run(device!);
         feed.append('silent', { device, operator, since });
       }
-      database.exec('COMMIT');
-    } catch (error) {
-      // A full disk has ended it already.
-      if (database.isTransaction) database.exec('ROLLBACK');
-      throw error;
-    }
+    });
     set();
   };
   const set = (): void => {
