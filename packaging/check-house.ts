@@ -21,6 +21,14 @@ export const rules: IForbiddenRuleType[] = [
   only('network-knows-only-standards', 'network', 'standards', 'edge'),
   only('change-drives-network', 'change', 'network', 'standards', 'edge'),
   only('fleet-drives-change', 'fleet', 'change', 'standards', 'edge'),
+  only('ca-knows-only-statements-of-who-is-who', 'ca', 'network/wire', 'standards', 'edge'),
+  {
+    name: 'nobody-takes-an-authority-along',
+    comment: 'who runs a role has no use for the key that makes them all',
+    severity: 'error',
+    from: { path: '^src/', pathNot: ['^src/(ca|cli|lab)/'] },
+    to: { path: '^src/ca/' },
+  },
   {
     name: 'change-through-clients-only',
     comment: 'change reaches a role through its client, never through its inside',
@@ -92,6 +100,8 @@ const offences: Record<string, [file: string, imports: string][]> = {
   'network-knows-only-standards': [['src/network/a/x.ts', '../../device/b/y.ts']],
   'change-drives-network': [['src/change/x.ts', '../device/b/y.ts']],
   'fleet-drives-change': [['src/fleet/x.ts', '../network/owner/y.ts']],
+  'ca-knows-only-statements-of-who-is-who': [['src/ca/x.ts', '../network/owner/y.ts']],
+  'nobody-takes-an-authority-along': [['src/network/a/v.ts', '../../ca/y.ts']],
   'change-through-clients-only': [['src/change/z.ts', '../network/owner/y.ts']],
   'roles-meet-on-wires': [['src/network/a/z.ts', '../owner/y.ts']],
   'standards-are-pure': [['src/standards/a/z.ts', 'node:fs']],
@@ -107,10 +117,9 @@ async function provesItCanFail(): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'rehome-house-'));
   try {
     const files: [string, string][] = [
-      ...['src/network/owner/y.ts', 'src/device/b/y.ts', 'src/lab/y.ts'].map((file): [string, string] => [
-        file,
-        'export const y = 1;\n',
-      ]),
+      ...['src/network/owner/y.ts', 'src/device/b/y.ts', 'src/lab/y.ts', 'src/ca/y.ts'].map(
+        (file): [string, string] => [file, 'export const y = 1;\n'],
+      ),
       ...Object.values(offences)
         .flat()
         .map(([file, imports]): [string, string] => [

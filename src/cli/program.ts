@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { FieldError } from '../standards/bytes/index.ts';
+import { caCommand } from './ca.ts';
 import { cardCommand } from './card.ts';
 import { doctorCommand } from './doctor.ts';
 import { labCommand } from './lab.ts';
@@ -24,7 +25,7 @@ function program(): Command {
       writeErr: (text) => console.error(line(text)),
       outputError: (text, write) => write(text.replace(/^error: /, 'rehome: ')),
     });
-  for (const command of [labCommand(), cardCommand(), toolCommand(), doctorCommand()]) {
+  for (const command of [labCommand(), cardCommand(), toolCommand(), caCommand(), doctorCommand()]) {
     all.addCommand(command);
   }
   const strict = (command: Command): void => {
