@@ -21,6 +21,14 @@ export const rules: IForbiddenRuleType[] = [
   only('network-knows-only-standards', 'network', 'standards', 'edge'),
   only('change-drives-network', 'change', 'network', 'standards', 'edge'),
   only('fleet-drives-change', 'fleet', 'change', 'standards', 'edge'),
+  only('serve-runs-roles', 'serve', 'network', 'change', 'standards', 'edge'),
+  {
+    name: 'nobody-knows-how-it-is-served',
+    comment: 'a role cannot tell whether it runs alone in a process or beside others',
+    severity: 'error',
+    from: { path: '^src/', pathNot: ['^src/(serve|cli|lab)/'] },
+    to: { path: '^src/serve/' },
+  },
   only('ca-knows-only-statements-of-who-is-who', 'ca', 'network/wire', 'standards', 'edge'),
   {
     name: 'nobody-takes-an-authority-along',
@@ -100,6 +108,8 @@ const offences: Record<string, [file: string, imports: string][]> = {
   'network-knows-only-standards': [['src/network/a/x.ts', '../../device/b/y.ts']],
   'change-drives-network': [['src/change/x.ts', '../device/b/y.ts']],
   'fleet-drives-change': [['src/fleet/x.ts', '../network/owner/y.ts']],
+  'serve-runs-roles': [['src/serve/x.ts', '../device/b/y.ts']],
+  'nobody-knows-how-it-is-served': [['src/network/a/u.ts', '../../serve/y.ts']],
   'ca-knows-only-statements-of-who-is-who': [['src/ca/x.ts', '../network/owner/y.ts']],
   'nobody-takes-an-authority-along': [['src/network/a/v.ts', '../../ca/y.ts']],
   'change-through-clients-only': [['src/change/z.ts', '../network/owner/y.ts']],
@@ -117,7 +127,7 @@ async function provesItCanFail(): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'rehome-house-'));
   try {
     const files: [string, string][] = [
-      ...['src/network/owner/y.ts', 'src/device/b/y.ts', 'src/lab/y.ts', 'src/ca/y.ts'].map(
+      ...['src/network/owner/y.ts', 'src/device/b/y.ts', 'src/lab/y.ts', 'src/ca/y.ts', 'src/serve/y.ts'].map(
         (file): [string, string] => [file, 'export const y = 1;\n'],
       ),
       ...Object.values(offences)

@@ -3,7 +3,7 @@
  * what came of it. Nothing polls per device; a change that waits is a row.
  */
 import type { Clock, Timer } from '../edge/index.ts';
-import { STEPS, type Change, type ChangeMethod, type Outcome, type Signal, type Step } from './change.ts';
+import { STEPS, type Alternative, type Change, type ChangeMethod, type Outcome, type Signal, type Step } from './change.ts';
 import type { ChangeStore, Claimed, Settled } from './store.ts';
 
 export interface ChangeEngine {
@@ -19,6 +19,7 @@ export interface ChangeEngine {
 export interface Progress {
   change: string;
   device: string;
+  alternative: Alternative;
   step: Step;
   outcome: Outcome['go'];
   why?: string;
@@ -93,6 +94,7 @@ export function createChangeEngine({ clock, store, methods, observe }: EngineOpt
     observe?.({
       change: claimed.change,
       device: claimed.device,
+      alternative: claimed.alternative,
       step: claimed.step,
       outcome: outcome.go,
       next: settled.step,

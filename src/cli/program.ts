@@ -4,8 +4,10 @@ import { Command, CommanderError } from 'commander';
 import { FieldError } from '../standards/bytes/index.ts';
 import { caCommand } from './ca.ts';
 import { cardCommand } from './card.ts';
+import { configCommand } from './config.ts';
 import { doctorCommand } from './doctor.ts';
 import { labCommand } from './lab.ts';
+import { serveCommand } from './serve.ts';
 import { toolCommand } from './tool.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -25,7 +27,15 @@ function program(): Command {
       writeErr: (text) => console.error(line(text)),
       outputError: (text, write) => write(text.replace(/^error: /, 'rehome: ')),
     });
-  for (const command of [labCommand(), cardCommand(), toolCommand(), caCommand(), doctorCommand()]) {
+  for (const command of [
+    labCommand(),
+    serveCommand(),
+    configCommand(),
+    cardCommand(),
+    toolCommand(),
+    caCommand(),
+    doctorCommand(),
+  ]) {
     all.addCommand(command);
   }
   const strict = (command: Command): void => {
@@ -51,7 +61,9 @@ export async function call(words: readonly string[]): Promise<number> {
       // Help and version were asked for; everything else commander says is about the words of the call.
       return error.exitCode === 0 ? 0 : 2;
     }
-    console.error(`rehome: ${error instanceof Error ? error.message : String(error)}`);
+    // All that is wrong with a configuration is told at once, a line each.
+    const told = error instanceof Error ? error.message : String(error);
+    for (const each of told.split('\n')) console.error(`rehome: ${each}`);
     return error instanceof FieldError ? 2 : 1;
   }
 }

@@ -1,0 +1,145 @@
+/** Serves an operator. */
+import { mkdirSync } from 'node:fs';
+import type { Edge } from '../../edge/index.ts';
+import { realDisk } from '../../edge/real.ts';
+import { createEscrowClient } from '../../network/escrow/client.ts';
+import { createManufacturerClient } from '../../network/manufacturer/client.ts';
+import { createOperator } from '../../network/operator/operator.ts';
+import { batchFeeder } from '../../network/operator/subscribers/batch-file.ts';
+import type { SubscriberKeeper } from '../../network/operator/subscribers/keeper.ts';
+import { osmoHlrKeeper } from '../../network/operator/subscribers/osmo-hlr.ts';
+import { restFeeder } from '../../network/operator/subscribers/rest.ts';
+import { createOwnerClient } from '../../network/owner/client.ts';
+import type { KeyVault } from '../../network/vault/vault.ts';
+import type { SmscLimits } from '../../network/wire/pace.ts';
+import { createSigner } from '../../network/wire/statements.ts';
+import type { Section } from '../config/schema.ts';
+import type { Files } from '../files.ts';
+import { databaseFile, prepareVault, seconds, type Served, type Start } from './role.ts';
+
+type Keeper = (edge: Edge, vault: KeyVault) => SubscriberKeeper;
+
+export function limitsOf(
+  limits: { window?: number | undefined; ratePerSecond?: number | undefined } | undefined,
+): SmscLimits | undefined {
+  if (!limits) return undefined;
+  const { window, ratePerSecond } = limits;
+  return { ...(window !== undefined && { window }), ...(ratePerSecond !== undefined && { ratePerSecond }) };
+}
+
+/** Another HSS, if one is named. */
+function prepareKeeper(files: Files, config: Section<'operator'>['subscribers']): Keeper | undefined {
+  if (!config) return undefined;
+  const { osmoHlr, batchFiles, rest } = config;
+  if (osmoHlr) {
+    const { algorithms, ...where } = osmoHlr;
+    return (edge, vault) => osmoHlrKeeper({ edge, vault, ...where, ...(algorithms && { algorithms }) });
+  }
+  if (batchFiles) {
+    const { folder, transportKeyIndex, s6a } = batchFiles;
+    const field = 'operator.subscribers.batchFiles.transportKey';
+    const transportKey = files.bytes(field, batchFiles.transportKey, 16, 32);
+    return (_edge, vault) => {
+      mkdirSync(folder, { recursive: true });
+      return { feeder: batchFeeder({ disk: realDisk, vault, folder, transportKey, transportKeyIndex }), s6a };
+    };
+  }
+  const { to, s6a, hostName, prefix } = rest!;
+  const key = files.jwk('operator.subscribers.rest.key', rest!.key);
+  const bearer = rest!.bearer && files.secret('operator.subscribers.rest.bearer', rest!.bearer, 'a token');
+  return (edge, vault) => ({
+    feeder: restFeeder({
+      edge,
+      vault,
+      to,
+      key,
+      ...(hostName !== undefined && { hostName }),
+      ...(prefix !== undefined && { prefix }),
+      ...(bearer !== undefined && { bearer }),
+    }),
+    s6a,
+  });
+}
+
+export function prepareOperator(section: Section<'operator'>, organisation: string, files: Files): Start {
+  const database = databaseFile(files, 'operator.database', section.database);
+  const openVault = prepareVault(files, 'operator.vault', section.vault);
+  const signing = files.privateKey('operator.signingKey', section.signingKey, 'ed25519');
+  const vaults = Object.fromEntries(
+    Object.entries(section.operators).map(([name, { vault }]) => [
+      name,
+      files.jwk(`operator.operators.${name}.vault`, vault),
+    ]),
+  );
+  const manufacturers = (section.manufacturers ?? []).map(({ name, at, key }, i) => ({
+    name,
+    at,
+    key: files.point(`operator.manufacturers.${i}.key`, key),
+  }));
+  const otaPassword = files.password('operator.otaPassword', section.otaPassword);
+  const esmes = (section.esmes ?? []).map(({ systemId, addresses, ratePerSecond, queue, password }, i) => ({
+    systemId,
+    addresses,
+    password: files.password(`operator.esmes.${i}.password`, password),
+    ...(ratePerSecond !== undefined && { ratePerSecond }),
+    ...(queue !== undefined && { queue }),
+  }));
+  const keeper = prepareKeeper(files, section.subscribers);
+  const otaLimits = limitsOf(section.otaLimits);
+  const { listen, escrow, owner, cscfs, onAlarm } = section;
+
+  return async ({ edge, ring, onError, closing }): Promise<Served> => {
+    const vault = await openVault(edge);
+    const clients = {
+      escrow: createEscrowClient(edge, escrow.at),
+      owner: createOwnerClient(edge, owner.at),
+      manufacturers: manufacturers.map(({ at, ...rest }) => ({
+        ...rest,
+        client: createManufacturerClient(edge, at),
+      })),
+    };
+    closing.push(() => {
+      clients.escrow.close();
+      clients.owner.close();
+      for (const { client } of clients.manufacturers) client.close();
+    });
+    const subscribers = keeper?.(edge, vault);
+    const operator = await createOperator({
+      edge,
+      profile: { name: organisation, ...section.profile },
+      database,
+      vault,
+      signer: await createSigner(edge.clock, organisation, signing),
+      ring,
+      escrow: { name: escrow.name, client: clients.escrow },
+      vaults: { ...vaults, [organisation]: vault.publicKey },
+      manufacturers: clients.manufacturers,
+      owner: clients.owner,
+      api: listen.api,
+      hss: listen.hss,
+      smsc: listen.smsc,
+      scef: listen.scef,
+      smpp: listen.smpp,
+      ...(listen.gsup && { gsup: listen.gsup }),
+      ...(cscfs && { cscfs }),
+      ...(onAlarm && { onAlarm }),
+      ...(subscribers && { subscribers }),
+      otaPassword,
+      ...(otaLimits && { otaLimits }),
+      esmes,
+      ...seconds('watchdogMs', section.watchdogSeconds),
+      ...seconds('longPollMs', section.longPollSeconds),
+      onError,
+    });
+    closing.push(() => operator.close());
+    return {
+      endpoints: operator.endpoints,
+      databases: [database],
+      peers: {
+        escrow: escrow.at,
+        owner: owner.at,
+        ...Object.fromEntries(manufacturers.map(({ name, at }) => [`manufacturer ${name}`, at])),
+      },
+    };
+  };
+}
