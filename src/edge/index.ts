@@ -93,9 +93,41 @@ export interface FolderDisk extends Disk {
   list(folder: string): string[];
 }
 
+/** A request of another role, as who measures is told of it. */
+export interface ObservedRequest {
+  method: string;
+  /** as the role words it, `/cards/:iccid`, where it is served; as it is sent, where it is made */
+  path: string;
+  /** only to find out which changes it is about */
+  body: unknown;
+}
+
+/** Who measures what a role does: he changes nothing of it. */
+export interface Observer {
+  /** Runs what handles a request, and gives on what comes of it. */
+  served<T>(
+    request: ObservedRequest & {
+      /** who asks, as his certificate says: `operator:A` */
+      caller?: string | undefined;
+      /** W3C Trace Context, if it came with the request */
+      traceparent?: string | undefined;
+    },
+    handle: () => Promise<T>,
+  ): Promise<T>;
+  /** A request goes out. @returns what headers it is to have besides, and who is told how it ended; 0: no answer */
+  made(request: ObservedRequest & { to: Endpoint }): {
+    headers: Record<string, string>;
+    ended(status: number): void;
+  };
+  /** Something else that is counted has happened, for a change if it was for one. */
+  happened(what: 'authentication' | 'sms', about?: { change: string | null }): void;
+}
+
 /** The edge that a role or a device is given. */
 export interface Edge {
   clock: Clock;
   sockets: Sockets;
   random: Random;
+  /** nobody measures if not given */
+  observer?: Observer;
 }

@@ -10,10 +10,12 @@ import { Files, type TlsFiles } from './files.ts';
 import { createLog, whyOf, type Log } from './log.ts';
 import { createManagement, type Watched } from './management.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { createObserver } from './observe.ts';
 import { prepareOperator } from './roles/operator.ts';
 import { prepareEscrow, prepareManufacturer, prepareOtaAgent, prepareVisited } from './roles/others.ts';
 import { prepareOwner } from './roles/owner.ts';
 import type { Start } from './roles/role.ts';
+import { createTelemetry } from './telemetry.ts';
 import { scaledClock } from './time.ts';
 
 /** How often the list of revoked certificates is looked at, in milliseconds. */
@@ -126,7 +128,12 @@ export async function serve(read: ReadConfig, options: ServeOptions): Promise<Se
         from: { virtual: Date.parse(time.from.virtual), wall: Date.parse(time.from.wall) },
       })
     : realClock;
-  const closing: (() => unknown)[] = [];
+  const telemetry = await createTelemetry(
+    config.telemetry?.endpoint,
+    config.organisation,
+    `${read.roles.join('+')} ${process.pid}`,
+  );
+  const closing: (() => unknown)[] = [() => telemetry.close()];
   let stopping = false;
   const close = async (): Promise<void> => {
     stopping = true;
@@ -149,7 +156,15 @@ export async function serve(read: ReadConfig, options: ServeOptions): Promise<Se
     const listening: Listening = {};
     const watched: Watched[] = [];
     for (const [role, start] of starts) {
-      const edge: Edge = { ...realEdge, clock };
+      const peers = new Map<string, string>();
+      const observer = createObserver({
+        role,
+        peerAt: (to) => peers.get(shown(to)) ?? 'itself',
+        log,
+        metrics,
+        telemetry,
+      });
+      const edge: Edge = { ...realEdge, clock, observer };
       const served = await start({
         edge,
         organisation: config.organisation,
@@ -177,6 +192,7 @@ export async function serve(read: ReadConfig, options: ServeOptions): Promise<Se
       );
       listening[role] = Object.fromEntries(endpoints);
       watched.push({ role, ...served });
+      for (const [name, at] of Object.entries(served.peers)) peers.set(shown(at), name);
       for (const [name, value] of Object.entries(served.gauges ?? {}))
         metrics.gauge(name as 'live', role, value);
       log.info('serving', { role, listen: listening[role] });

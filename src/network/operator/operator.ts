@@ -133,6 +133,7 @@ export async function createOperator(options: OperatorOptions): Promise<Operator
       });
   const outbox = keeper && openOutbox({ clock, random, store, feeder: keeper.feeder, onError });
   const authenticated = ({ change, imsi }: Subscriber, visited: string | null, asker: string): void => {
+    if (asker !== probeHost) edge.observer?.happened('authentication', { change });
     // Our own probe is no sign of the device.
     if (change !== null && asker !== probeHost) feed.append('authenticated', { change, imsi, visited });
   };

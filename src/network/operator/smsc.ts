@@ -395,6 +395,7 @@ export async function createSmsc(options: SmscOptions): Promise<Smsc> {
       validityOf(pdu.validityPeriod, now),
     );
     if (same) refer.run(...same, lastInsertRowid);
+    edge.observer?.happened('sms');
     queueMicrotask(pump);
     return accepted(String(lastInsertRowid));
   };

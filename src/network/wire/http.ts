@@ -10,12 +10,14 @@ import {
   type ClientRequest,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { Edge, Endpoint } from '../../edge/index.ts';
 
 /** Largest request body a role accepts, in bytes. */
 const MAX_BODY = 4 << 20;
+/** How long a server that closes waits for what is under way, in milliseconds. */
+const LAST_ANSWERS = 10_000;
 
 /** A refusal a role words for its caller; travels as application/problem+json. */
 export class Problem extends Error {
@@ -75,6 +77,22 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
+/** Handles a request, told to who measures, and answers. */
+function observed(
+  { observer }: Edge,
+  path: string,
+  handle: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
+): (request: FastifyRequest, reply: FastifyReply) => Promise<unknown> {
+  return async (request, reply) => {
+    const { method, body, headers } = request;
+    const traceparent = typeof headers.traceparent === 'string' ? headers.traceparent : undefined;
+    const answer = observer
+      ? await observer.served({ method, path, body, traceparent }, () => handle(request, reply))
+      : await handle(request, reply);
+    return reply.send(answer ?? {});
+  };
+}
+
 /** Serves `routes` at `at`. A handler's Problem becomes its status; any other error a 500 without detail. */
 export async function serveApi(
   edge: Edge,
@@ -96,26 +114,34 @@ export async function serveApi(
     bodyLimit: MAX_BODY,
     forceCloseConnections: true,
   });
+  let underWay = 0;
+  let idle: () => void = () => undefined;
+  api.addHook('onRequest', (_request, reply, next) => {
+    underWay++;
+    reply.raw.once('close', () => {
+      if (--underWay === 0) idle();
+    });
+    next();
+  });
   for (const route of routes) {
     api.route({
       method: route.method,
       url: route.path,
-      handler: async (request, reply) => {
+      handler: observed(edge, route.path, async (request, reply) => {
         let body: unknown = undefined;
         if (route.body) {
           const checked = route.body.safeParse(request.body);
           if (!checked.success) throw new Problem(400, 'bad-request', firstIssue(checked.error));
           body = checked.data;
         }
-        const answer = await route.handle({
+        return route.handle({
           params: request.params as Record<string, string>,
           query: request.query as Record<string, string>,
           body,
           gone: () =>
             Promise.race([closed, new Promise<void>((resolve) => reply.raw.once('close', () => resolve()))]),
         });
-        return reply.send(answer ?? {});
-      },
+      }),
     });
   }
   api.setErrorHandler(async (error: unknown, _request, reply) => {
@@ -141,6 +167,15 @@ export async function serveApi(
     endpoint: listener.endpoint,
     close: async () => {
       closing();
+      if (underWay > 0) {
+        await new Promise<void>((resolve) => {
+          const timer = edge.clock.after(LAST_ANSWERS, resolve);
+          idle = () => {
+            timer.cancel();
+            resolve();
+          };
+        });
+      }
       await listener.close();
       await api.close();
     },
@@ -169,6 +204,7 @@ export function callRole(edge: Edge, to: Endpoint): RoleCaller {
   const ask = (method: string, path: string, body: unknown, long: boolean): Promise<unknown> =>
     new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+      const told = edge.observer?.made({ method, path, body, to });
       const request = httpRequest(
         {
           agent: long ? waitingAgent : agent,
@@ -176,14 +212,21 @@ export function callRole(edge: Edge, to: Endpoint): RoleCaller {
           port: to.port,
           method,
           path,
-          headers: text ? { 'content-type': 'application/json', 'content-length': text.length } : {},
+          headers: {
+            ...told?.headers,
+            ...(text && { 'content-type': 'application/json', 'content-length': text.length }),
+          },
         },
         (response) => {
           const parts: Buffer[] = [];
           response.on('data', (part: Buffer) => parts.push(part));
-          response.on('error', (error) => reject(new Problem(503, 'unreachable', error.message)));
+          response.on('error', (error) => {
+            told?.ended(0);
+            reject(new Problem(503, 'unreachable', error.message));
+          });
           response.on('end', () => {
             waiting.delete(request);
+            told?.ended(response.statusCode ?? 500);
             try {
               const answer = JSON.parse(Buffer.concat(parts).toString('utf8')) as Record<string, unknown>;
               const status = response.statusCode ?? 500;
@@ -201,6 +244,7 @@ export function callRole(edge: Edge, to: Endpoint): RoleCaller {
       waiting.add(request);
       request.on('error', (error: NodeJS.ErrnoException) => {
         waiting.delete(request);
+        told?.ended(0);
         reject(new Problem(503, 'unreachable', `${method} ${path}: ${error.code ?? error.message}`));
       });
       request.end(text);
