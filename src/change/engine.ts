@@ -3,7 +3,15 @@
  * what came of it. Nothing polls per device; a change that waits is a row.
  */
 import type { Clock, Timer } from '../edge/index.ts';
-import { STEPS, type Alternative, type Change, type ChangeMethod, type Outcome, type Signal, type Step } from './change.ts';
+import {
+  STEPS,
+  type Alternative,
+  type Change,
+  type ChangeMethod,
+  type Outcome,
+  type Signal,
+  type Step,
+} from './change.ts';
 import type { ChangeStore, Claimed, Settled } from './store.ts';
 
 export interface ChangeEngine {
