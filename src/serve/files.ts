@@ -4,13 +4,14 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import type { JWK } from 'jose';
 import { z } from 'zod';
 import { fromHex } from '../standards/bytes/index.ts';
 import { certificatesOf, readRevocations, type Revocations } from '../network/wire/revocations.ts';
 import type { KeyRing } from '../network/wire/statements.ts';
 import type { SecretPlace } from './config/values.ts';
+import type { FileToTakeIn } from './take-in.ts';
 
 /** What JWKs of public keys may say besides the key itself. */
 const about = {
@@ -40,6 +41,8 @@ const ringSchema = z.record(
 
 /** Longest file that is read, in bytes. */
 const MOST = 1 << 20;
+/** The same of one that is taken in. */
+const MOST_TAKEN_IN = 256 << 20;
 
 export interface TlsFiles {
   certificate: string;
@@ -69,10 +72,10 @@ export class Files {
   }
 
   /** The text of a file; empty if it cannot be read. */
-  text(field: string, path: string, expected: string): string {
+  text(field: string, path: string, expected: string, most = MOST): string {
     try {
       const bytes = readFileSync(path);
-      if (bytes.length > MOST) this.wrong(field, `${path} of ${bytes.length} bytes`, expected);
+      if (bytes.length > most) this.wrong(field, `${path} of ${bytes.length} bytes`, expected);
       else return bytes.toString('utf8');
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
@@ -81,9 +84,31 @@ export class Files {
     return '';
   }
 
+  /** A file of keys or with keys: of those who may read it, not everybody is one. */
+  #guarded(field: string, path: string): void {
+    if (process.platform === 'win32') return;
+    const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+    if ((mode & 0o007) !== 0) {
+      this.wrong(field, `${path}, which everybody may read`, 'a file that others may not read (chmod o=)');
+    }
+  }
+
+  /** A file that a role takes in once; with keys in it, if it says so. */
+  toTakeIn(field: string, path: string, withKeys: boolean): FileToTakeIn {
+    if (withKeys) this.#guarded(field, path);
+    return { path, text: this.text(field, path, 'a file to take in', MOST_TAKEN_IN) };
+  }
+
+  /** A document that somebody else checks. */
+  document(field: string, path: string, withKeys: boolean): unknown {
+    if (withKeys) this.#guarded(field, path);
+    return this.#json(field, path, z.unknown(), 'a JSON document');
+  }
+
   /** A secret without the line end that files have; empty if there is none. */
   secret(field: string, place: SecretPlace, expected: string): string {
     if ('file' in place && place.file !== undefined) {
+      this.#guarded(`${field}.file`, place.file);
       return this.text(`${field}.file`, place.file, expected).replace(/\r?\n$/, '');
     }
     const { environment } = place as { environment: string };
@@ -123,6 +148,7 @@ export class Files {
   /** A private key in PEM. */
   privateKey(field: string, path: string, kind: 'ed25519' | 'P-256'): string {
     const expected = `a private key on ${kind}, PKCS#8 PEM`;
+    this.#guarded(field, path);
     const text = this.text(field, path, expected);
     if (text !== '') {
       try {
@@ -198,6 +224,7 @@ export class Files {
   ): TlsFiles {
     const certificate = this.#certificates('tls.certificate', paths.certificate);
     const authorities = this.#certificates('tls.authorities', paths.authorities);
+    this.#guarded('tls.key', paths.key);
     const key = this.text('tls.key', paths.key, 'a private key, PEM');
     const own = certificate.all[0];
     if (own && key !== '') this.#belongs(own, key);

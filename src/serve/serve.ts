@@ -170,6 +170,7 @@ export async function serve(read: ReadConfig, options: ServeOptions): Promise<Se
         organisation: config.organisation,
         ring,
         closing,
+        tookIn: (path) => log.info('taken in', { role, path }),
         onError: (error) => log.error('unexpected', { role, why: whyOf(error) }),
         progress: ({ change, device, alternative, step, outcome, next, state, why }) => {
           metrics.stepped({ alternative, step, outcome });

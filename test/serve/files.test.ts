@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
@@ -14,7 +14,10 @@ import { escrowSection, operatorSection } from './trial.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rehome-files-'));
 after(() => rmSync(folder, { recursive: true }));
-const put = (name: string, text: string): void => writeFileSync(join(folder, name), text);
+const put = (name: string, text: string): void => {
+  writeFileSync(join(folder, name), text);
+  chmodSync(join(folder, name), 0o600);
+};
 const text = (name: string): string => readFileSync(join(folder, name), 'utf8');
 
 const authority = newAuthority();

@@ -75,10 +75,16 @@ export interface Trial {
    * Writes `<organisation>.yaml` and what it needs but the key ring and the keys of others.
    * @param parties as `operator:A`; the first organisation is whose configuration it is
    */
-  organisation(parties: string[], sections: string): { file: string; keys: PublicKeys; identity: Issued };
+  organisation(
+    parties: string[],
+    sections: string,
+    hosts?: string[],
+  ): { file: string; keys: PublicKeys; identity: Issued };
   /** Writes the key ring of all organisations so far, and the vaults of operators as `<name>.vault.jwk`. */
   introduce(iccids?: Record<string, string[]>): void;
   serve(words: readonly string[], environment?: NodeJS.ProcessEnv): Running;
+  /** Writes a file that its owner alone may read. */
+  put(name: string, text: string): void;
   /** Ends every process that still runs, and removes everything. */
   end(): Promise<void>;
 }
@@ -94,9 +100,9 @@ export function newTrial(): Trial {
   return {
     folder,
     authority,
-    organisation(parties, sections) {
+    organisation(parties, sections, hosts = ['localhost', '127.0.0.1']) {
       const organisation = parties[0]!.split(':')[1]!;
-      const identity = issue(authority, parties);
+      const identity = issue(authority, parties, { hosts });
       put(`${organisation}.pem`, identity.certificate);
       put(`${organisation}.key`, identity.key);
       const text = `organisation: ${organisation}
@@ -126,6 +132,7 @@ ${sections}
       running.push(process);
       return process;
     },
+    put,
     async end() {
       for (const { child, ended } of running) {
         if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');

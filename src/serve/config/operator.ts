@@ -138,6 +138,30 @@ export const operatorSection = (values: Values) =>
       ),
       'of cards whose certified keys it would use (3a); none if not given',
     ).optional(),
+    cards: key(
+      z.array(
+        z.strictObject({
+          file: values.fileOf(
+            "a card vendor's file (docs/card-data.md); it may have keys in the clear",
+            'cards.csv',
+          ),
+          state: key(
+            z.enum(['ready', 'stock']),
+            'ready: with a subscription each; stock: to be sold; ready if not given',
+            {
+              example: 'ready',
+            },
+          ).optional(),
+          mapping: values
+            .fileOf('what its columns are, if they are not the usual ones: JSON', 'mapping.json')
+            .optional(),
+          transportKeys: values
+            .fileOf('the keys that it is enciphered under: JSON', 'transport-keys.json')
+            .optional(),
+        }),
+      ),
+      'cards to take in, once each',
+    ).optional(),
     otaPassword: values.secret(
       'of its OTA gateway at its service centre, at most 8 characters',
       'operator.ota.password',

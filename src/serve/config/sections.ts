@@ -77,6 +77,9 @@ export const escrowSection = (values: Values) =>
       'to whom pairs may go, by name',
       { entry: 'B' },
     ),
+    pairs: values
+      .fileOf('pairs of cards to take in, once: JSON, with keys in the clear', 'pairs.json')
+      .optional(),
   });
 
 export const manufacturerSection = (values: Values) =>
@@ -127,6 +130,7 @@ export const ownerSection = (values: Values) =>
       'operators of its devices, by name',
       { entry: 'A' },
     ),
+    devices: values.fileOf('devices to take in, once: JSON', 'devices.json').optional(),
     audience: key(
       z.array(name),
       'who else must be able to read orders: escrow, OTA agent; by name. Nobody if not given',

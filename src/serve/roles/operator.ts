@@ -5,6 +5,11 @@ import { realDisk } from '../../edge/real.ts';
 import { createEscrowClient } from '../../network/escrow/client.ts';
 import { createManufacturerClient } from '../../network/manufacturer/client.ts';
 import { createOperator } from '../../network/operator/operator.ts';
+import {
+  parseMapping,
+  parseTransportKeys,
+  type CardDataImport,
+} from '../../network/operator/card-data/index.ts';
 import { batchFeeder } from '../../network/operator/subscribers/batch-file.ts';
 import type { SubscriberKeeper } from '../../network/operator/subscribers/keeper.ts';
 import { osmoHlrKeeper } from '../../network/operator/subscribers/osmo-hlr.ts';
@@ -13,7 +18,9 @@ import { createOwnerClient } from '../../network/owner/client.ts';
 import type { KeyVault } from '../../network/vault/vault.ts';
 import type { SmscLimits } from '../../network/wire/pace.ts';
 import { createSigner } from '../../network/wire/statements.ts';
+import { FieldError } from '../../standards/bytes/index.ts';
 import type { Section } from '../config/schema.ts';
+import { takeIn } from '../take-in.ts';
 import type { Files } from '../files.ts';
 import { databaseFile, prepareVault, seconds, type Served, type Start } from './role.ts';
 
@@ -61,6 +68,19 @@ function prepareKeeper(files: Files, config: Section<'operator'>['subscribers'])
   });
 }
 
+/** What `run` throws of a document is noted as wrong with it. */
+function named(files: Files, field: string, run: () => CardDataImport): CardDataImport {
+  const before = files.problems.length;
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof FieldError)) throw error;
+    if (files.problems.length === before)
+      files.wrong(`${field}: ${error.field}`, error.value, error.expected);
+    return {};
+  }
+}
+
 export function prepareOperator(section: Section<'operator'>, organisation: string, files: Files): Start {
   const database = databaseFile(files, 'operator.database', section.database);
   const openVault = prepareVault(files, 'operator.vault', section.vault);
@@ -87,8 +107,20 @@ export function prepareOperator(section: Section<'operator'>, organisation: stri
   const keeper = prepareKeeper(files, section.subscribers);
   const otaLimits = limitsOf(section.otaLimits);
   const { listen, escrow, owner, cscfs, onAlarm } = section;
+  const cards = (section.cards ?? []).map(({ file, state, mapping, transportKeys }, i) => {
+    const field = `operator.cards.${i}`;
+    const how = named(files, field, () => ({
+      ...(mapping !== undefined && {
+        mapping: parseMapping(files.document(`${field}.mapping`, mapping, false)),
+      }),
+      ...(transportKeys !== undefined && {
+        keys: parseTransportKeys(files.document(`${field}.transportKeys`, transportKeys, true)),
+      }),
+    }));
+    return { ...files.toTakeIn(`${field}.file`, file, true), state, how };
+  });
 
-  return async ({ edge, ring, onError, closing }): Promise<Served> => {
+  return async ({ edge, ring, onError, tookIn, closing }): Promise<Served> => {
     const vault = await openVault(edge);
     const clients = {
       escrow: createEscrowClient(edge, escrow.at),
@@ -132,6 +164,11 @@ export function prepareOperator(section: Section<'operator'>, organisation: stri
       onError,
     });
     closing.push(() => operator.close());
+    for (const { state, how, ...file } of cards) {
+      if (takeIn(database, file, () => void operator.importCardData(file.text, state, how))) {
+        tookIn(file.path);
+      }
+    }
     return {
       endpoints: operator.endpoints,
       databases: [database],

@@ -7,6 +7,7 @@ import { createVisited } from '../../network/visited/index.ts';
 import { createSigner } from '../../network/wire/statements.ts';
 import type { Section } from '../config/schema.ts';
 import type { Files } from '../files.ts';
+import { pairsOf, takeIn } from '../take-in.ts';
 import { limitsOf } from './operator.ts';
 import { databaseFile, prepareVault, seconds, type Start } from './role.ts';
 
@@ -55,7 +56,8 @@ export function prepareEscrow(section: Section<'escrow'>, organisation: string, 
       files.jwk(`escrow.operators.${name}.vault`, vault),
     ]),
   );
-  return async ({ edge, ring, onError, closing }) => {
+  const pairs = section.pairs === undefined ? undefined : files.toTakeIn('escrow.pairs', section.pairs, true);
+  return async ({ edge, ring, onError, tookIn, closing }) => {
     const escrow = await createEscrow({
       edge,
       name: organisation,
@@ -67,6 +69,7 @@ export function prepareEscrow(section: Section<'escrow'>, organisation: string, 
       onError,
     });
     closing.push(() => escrow.close());
+    if (pairs && takeIn(database, pairs, () => escrow.deposit(pairsOf(pairs)))) tookIn(pairs.path);
     return { endpoints: { api: escrow.endpoint }, databases: [database], peers: {} };
   };
 }

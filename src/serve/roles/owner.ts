@@ -17,6 +17,7 @@ import { createSigner } from '../../network/wire/statements.ts';
 import { toHex } from '../../standards/bytes/index.ts';
 import type { Section } from '../config/schema.ts';
 import type { Files } from '../files.ts';
+import { devicesOf, takeIn } from '../take-in.ts';
 import { databaseFile, reached, seconds, type RoleContext, type Start } from './role.ts';
 
 const METHODS: Record<'2' | '3a' | '3b', (options: { clock: Clock; parties: Parties }) => ChangeMethod> = {
@@ -108,8 +109,10 @@ export function prepareOwner(section: Section<'owner'>, organisation: string, fi
   const signing = files.privateKey('owner.signingKey', section.signingKey, 'ed25519');
   const { operators, agent, changes, audience = [], listen } = section;
   if (changes) databaseFile(files, 'owner.changes.database', changes.database);
+  const devices =
+    section.devices === undefined ? undefined : files.toTakeIn('owner.devices', section.devices, false);
   return async (context) => {
-    const { edge, onError, closing } = context;
+    const { edge, onError, tookIn, closing } = context;
     const owner = await createOwner({
       edge,
       name: organisation,
@@ -123,6 +126,7 @@ export function prepareOwner(section: Section<'owner'>, organisation: string, fi
       onError,
     });
     closing.push(() => owner.close());
+    if (devices && takeIn(database, devices, () => owner.register(devicesOf(devices)))) tookIn(devices.path);
     const peers = {
       ...Object.fromEntries(Object.entries(operators).map(([name, { at }]) => [`operator ${name}`, at])),
       ...(agent && { [`agent ${agent.name}`]: agent.at }),

@@ -18,6 +18,8 @@ export interface RoleContext {
   onError(error: unknown): void;
   /** a change has taken a step */
   progress(progress: Progress): void;
+  /** a file was taken in that was not before */
+  tookIn(path: string): void;
   /** takes what ends the role, in the order in which it was made */
   closing: (() => unknown)[];
 }
