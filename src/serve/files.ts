@@ -49,6 +49,8 @@ export interface TlsFiles {
   key: string;
   authorities: string;
   revocations: Revocations | undefined;
+  /** when the certificate ends, milliseconds since 1970 */
+  notAfter: number;
 }
 
 export class Files {
@@ -262,6 +264,7 @@ export class Files {
       certificate: certificate.text,
       key,
       authorities: authorities.text,
+      notAfter: own ? Date.parse(own.validTo) : 0,
       revocations: paths.crl === undefined ? undefined : this.#revocations(paths.crl, authorities.text),
     };
   }

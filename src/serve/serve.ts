@@ -152,6 +152,7 @@ export async function serve(read: ReadConfig, options: ServeOptions): Promise<Se
       const hold = realDisk.hold(database);
       closing.push(() => hold.release());
     }
+    metrics.gauge('certificate', '', () => tls.notAfter / 1000);
     followRevocations(config.tls.crl, tls, log, metrics, closing);
     const listening: Listening = {};
     const watched: Watched[] = [];

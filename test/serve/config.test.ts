@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { describedKeys, exampleConfig, type DescribedKey } from '../../src/serve/config/describe.ts';
+import { createMetrics } from '../../src/serve/metrics.ts';
 import { ConfigError, parseConfig } from '../../src/serve/config/read.ts';
 import { SERVED_ROLES } from '../../src/serve/config/schema.ts';
 
@@ -237,5 +240,34 @@ describe('a configuration', () => {
   it('may be asked for some of its roles', () => {
     const text = exampleConfig(['operator', 'escrow', 'owner']);
     assert.deepEqual(parseConfig(text, 'c.yaml', ['owner', 'operator']).roles, ['operator', 'owner']);
+  });
+});
+
+describe('docs/serve.md', () => {
+  const path = join(import.meta.dirname, '../../docs/serve.md');
+  const document = readFileSync(path, 'utf8');
+
+  it('has the configuration as it is; with UPDATE_DOCS=1 it is written there', () => {
+    const example = exampleConfig(SERVED_ROLES);
+    const found = /```yaml\n([^]*?)```\n<!-- prettier-ignore-end -->/.exec(document)!;
+    if (process.env.UPDATE_DOCS === '1') {
+      const after = '```\n<!-- prettier-ignore-end -->';
+      writeFileSync(
+        path,
+        document.replace(found[0], () => `\`\`\`yaml\n${example}${after}`),
+      );
+      return;
+    }
+    assert.equal(found[1], example);
+  });
+
+  it('has every metric, and no other', async () => {
+    const metrics = createMetrics();
+    for (const name of ['devices', 'live', 'ledger', 'certificate', 'crl'] as const)
+      metrics.gauge(name, '', () => 1);
+    const { text } = await metrics.text();
+    const there = [...text.matchAll(/^# TYPE (rehome_\w+)/gm)].map(([, name]) => name!);
+    const told = [...document.matchAll(/^\| `(rehome_\w+)`/gm)].map(([, name]) => name!);
+    assert.deepEqual(told.sort(), there.sort());
   });
 });

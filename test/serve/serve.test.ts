@@ -119,6 +119,7 @@ describe('rehome serve', () => {
     assert.match(body, /^process_resident_memory_bytes [1-9]/m);
     assert.match(body, /^rehome_changes_live\{role="owner"\} 0$/m);
     assert.match(body, /^rehome_crl_next_update_seconds\{role=""\} 1\d{9}/m);
+    assert.match(body, /^rehome_certificate_not_after_seconds\{role=""\} 1\d{9}$/m);
     assert.equal((await ask(running, '/other')).status, 404);
     const { management } = await running.ready;
     assert.equal((await fetch(`http://${management!.http}/metrics`, { method: 'POST' })).status, 405);
