@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { parseAddress } from '../../src/serve/config/values.ts';
 import { escrowSection, newTrial, operatorSection, vaultOf, type Running } from './trial.ts';
 
 const NOWHERE = '127.0.0.1:9';
@@ -129,6 +130,54 @@ describe('rehome serve', () => {
     assert.equal(gone.status, 503);
     assert.match(gone.body, /"escrow":\{"databases":"[^"]*escrow\.db: unable to open/);
     await stop(running);
+  });
+
+  /** A request of which half has been sent. */
+  async function halfAsked(running: Running): Promise<{ finish(): void; answer: Promise<string> }> {
+    const { port } = parseAddress((await running.ready).escrow!.api!)!;
+    const socket = connect(port, '127.0.0.1');
+    let said = '';
+    const answer = new Promise<string>((resolve) => socket.once('close', () => resolve(said)));
+    socket.on('data', (bytes: Buffer) => (said += bytes.toString())).on('error', () => undefined);
+    socket.write(
+      'POST /burnt HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n[',
+    );
+    // It is under way when it has been counted, which nothing shows; the other end has surely read it after this.
+    await ask(running, '/healthz');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return { finish: () => void socket.write(']'), answer };
+  }
+  const isStopping = async (running: Running): Promise<void> => {
+    while (!running.log().some(({ msg }) => msg === 'stopping'))
+      await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+
+  it('finishes what is under way before it ends, and is alive but not ready meanwhile', async () => {
+    const running = trial.serve(['--config', 'A.yaml', '--role', 'escrow'], AGENT);
+    const { finish, answer } = await halfAsked(running);
+    running.child.kill('SIGTERM');
+    await isStopping(running);
+    assert.equal((await ask(running, '/healthz')).status, 200);
+    const ready = await ask(running, '/readyz');
+    assert.equal(ready.status, 503);
+    assert.match(ready.body, /^\{"ready":false/);
+    finish();
+    assert.match(await answer, /^HTTP\/1\.1 200 /);
+    assert.deepEqual(await running.ended, { code: 0, signal: null });
+  });
+
+  it('ends at once when it is told a second time', async () => {
+    const running = trial.serve(['--config', 'A.yaml', '--role', 'escrow'], AGENT);
+    const { answer } = await halfAsked(running);
+    running.child.kill('SIGTERM');
+    await isStopping(running);
+    running.child.kill('SIGINT');
+    assert.deepEqual(await running.ended, { code: 1, signal: null });
+    assert.equal(await answer, '');
+    assert.equal(
+      running.log().some(({ msg }) => msg === 'stopped'),
+      false,
+    );
   });
 
   it('is the only one to have its databases', async () => {
