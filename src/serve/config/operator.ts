@@ -100,7 +100,7 @@ export const operatorSection = (values: Values) =>
     ),
     listen: key(
       z.strictObject({
-        api: listenAt('the role interface (HTTPS)', '127.0.0.1:8441'),
+        api: listenAt('the role interface', '127.0.0.1:8441'),
         hss: listenAt('S6a and S6c of the HSS (Diameter)', '127.0.0.1:3868'),
         smsc: listenAt('SGd of the service centre (Diameter)', '127.0.0.1:3871'),
         scef: listenAt('T6a of the SCEF (Diameter)', '127.0.0.1:3872'),

@@ -60,4 +60,4 @@ export const vaultOf = ({ fileOf, secret }: Values, holder: string) =>
   );
 
 export const apiOnly = (example: string) =>
-  key(z.strictObject({ api: listenAt('the role interface (HTTPS)', example) }), 'where it is reached');
+  key(z.strictObject({ api: listenAt('the role interface', example) }), 'where it is reached');

@@ -10,7 +10,7 @@ import {
 } from './sections.ts';
 import { key, listenAt, name, valuesIn, type Values } from './values.ts';
 
-/** The roles that can be served. Supplier and regulator come with their sections here and a starter in roles.ts. */
+/** The roles that can be served. Supplier and regulator come with their sections here and a line in PREPARE (serve.ts). */
 export const SERVED_ROLES = ['operator', 'visited', 'escrow', 'manufacturer', 'ota-agent', 'owner'] as const;
 export type ServedRole = (typeof SERVED_ROLES)[number];
 

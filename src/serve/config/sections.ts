@@ -146,7 +146,7 @@ export const ownerSection = (values: Values) =>
     changes: key(
       z.strictObject({
         database: databaseAt(values, 'changes.db'),
-        listen: listenAt('orders of changes, and how they go (HTTPS)', '127.0.0.1:8447'),
+        listen: listenAt('orders of changes, and how they go', '127.0.0.1:8447'),
         alternatives: key(
           z
             .array(z.enum(['2', '3a', '3b'], { error: "one of '2', '3a', '3b', in quotes" }))
