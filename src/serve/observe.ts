@@ -4,7 +4,7 @@ import { Problem } from '../network/wire/http.ts';
 import { changesIn, codesIn, type About } from './changes-in.ts';
 import type { Log, LogFields } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { endSpan, type Telemetry } from './telemetry.ts';
+import { endSpan, nameChanges, type Telemetry } from './telemetry.ts';
 
 export interface ObserverOptions {
   role: string;
@@ -23,6 +23,10 @@ const REFUSED = /^bad-|^not-released$/;
 /** A path without what differs from request to request: `/cards` of `/cards/8988…?x`. */
 export const purposeOf = (path: string): string => /^\/[\w-]*/.exec(path)?.[0] ?? '/';
 
+/** With what an error of a role is answered. */
+const refusalOf = (error: unknown): { status: number; code: string } =>
+  error instanceof Problem ? error : { status: 500, code: 'internal' };
+
 const names = (about: readonly About[]): string[] => about.map(({ change }) => change);
 
 export function createObserver({ role, peerAt, log, metrics, telemetry }: ObserverOptions): Observer {
@@ -35,56 +39,49 @@ export function createObserver({ role, peerAt, log, metrics, telemetry }: Observ
     }
   };
   return {
-    served({ method, path, body, caller = 'unknown', traceparent }, handle) {
+    async served({ method, path, body, caller = 'unknown', traceparent }, handle) {
       if (path === FEED) {
-        return handle().then(
-          (answer) => {
-            metrics.served({ role, route: path, status: 200, caller }, 0);
-            return answer;
-          },
-          (error: unknown) => {
-            metrics.served(
-              { role, route: path, status: error instanceof Problem ? error.status : 500, caller },
-              0,
-            );
-            throw error;
-          },
-        );
+        const count = (status: number): void => metrics.served({ role, route: path, status, caller }, 0);
+        try {
+          const answer = await handle();
+          count(200);
+          return answer;
+        } catch (error) {
+          count(refusalOf(error).status);
+          throw error;
+        }
       }
       const began = performance.now();
-      const changes = names(changesIn(body));
       const attributes = { 'http.request.method': method, 'http.route': path, 'rehome.caller': caller };
-      return telemetry.served(
-        { role, name: `${method} ${path}`, changes, attributes, traceparent },
-        async (span) => {
-          const ended = (status: number, about: readonly About[], code?: string): void => {
-            const milliseconds = performance.now() - began;
-            metrics.served({ role, route: path, status, caller }, milliseconds / 1000);
-            const { traceId } = span.spanContext();
-            lines('request', about, {
-              method,
-              route: path,
-              status,
-              caller,
-              milliseconds: Math.round(milliseconds),
-              ...(code !== undefined && { code }),
-              ...(span.isRecording() && { trace: traceId }),
-            });
-            endSpan(span, status);
-          };
-          try {
-            const answer = await handle();
-            for (const code of codesIn(answer)) if (REFUSED.test(code)) metrics.refused(role, code);
-            ended(200, changesIn(body, answer));
-            return answer;
-          } catch (error) {
-            const { status, code } = error instanceof Problem ? error : { status: 500, code: 'internal' };
-            if (REFUSED.test(code)) metrics.refused(role, code);
-            ended(status, changesIn(body), code);
-            throw error;
-          }
-        },
-      );
+      return telemetry.served({ role, name: `${method} ${path}`, attributes, traceparent }, async (span) => {
+        const ended = (status: number, about: readonly About[], code?: string): void => {
+          const milliseconds = performance.now() - began;
+          metrics.served({ role, route: path, status, caller }, milliseconds / 1000);
+          const { traceId } = span.spanContext();
+          lines('request', about, {
+            method,
+            route: path,
+            status,
+            caller,
+            milliseconds: Math.round(milliseconds),
+            ...(code !== undefined && { code }),
+            ...(span.isRecording() && { trace: traceId }),
+          });
+          nameChanges(span, names(about));
+          endSpan(span, status);
+        };
+        try {
+          const answer = await handle();
+          for (const code of codesIn(answer)) if (REFUSED.test(code)) metrics.refused(role, code);
+          ended(200, changesIn(body, answer));
+          return answer;
+        } catch (error) {
+          const { status, code } = refusalOf(error);
+          if (REFUSED.test(code)) metrics.refused(role, code);
+          ended(status, changesIn(body), code);
+          throw error;
+        }
+      });
     },
     made({ method, path, body, to }) {
       const peer = peerAt(to);
@@ -94,9 +91,10 @@ export function createObserver({ role, peerAt, log, metrics, telemetry }: Observ
       const { headers, span } = telemetry.made({
         role,
         name: purpose,
-        changes: names(changesIn(body)),
         attributes: { 'http.request.method': method, 'rehome.peer': peer },
       });
+      // Where spans go nowhere, nobody asks what they are about.
+      if (span.isRecording()) nameChanges(span, names(changesIn(body)));
       return {
         headers,
         ended(status) {

@@ -28,19 +28,21 @@ export interface Telemetry {
 export interface SpanAbout {
   role: string;
   name: string;
-  changes: readonly string[];
   attributes: Record<string, string>;
 }
 
 /** How long sending the last spans may take, in milliseconds. */
 const LAST = 3_000;
 
-function attributesOf({ role, changes, attributes }: SpanAbout): Record<string, string | string[]> {
-  return {
-    'rehome.role': role,
-    ...(changes.length > 0 && { 'rehome.change': changes.length === 1 ? changes[0]! : [...changes] }),
-    ...attributes,
-  };
+const attributesOf = ({ role, attributes }: SpanAbout): Record<string, string> => ({
+  'rehome.role': role,
+  ...attributes,
+});
+
+/** Says of a span which changes it is about. */
+export function nameChanges(span: Span, changes: readonly string[]): void {
+  if (changes.length > 0)
+    span.setAttribute('rehome.change', changes.length === 1 ? changes[0]! : [...changes]);
 }
 
 /** Ends a span with the status that the request was answered with; 0: it was not. */
