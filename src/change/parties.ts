@@ -14,6 +14,13 @@ export interface Parties {
   agent?: { name: string; client: OtaAgentClient };
 }
 
+/** Ends the connections to all of them. */
+export function closeParties({ owner, operators, agent }: Parties): void {
+  owner.close();
+  for (const client of Object.values(operators)) client.close();
+  agent?.client.close();
+}
+
 /** What an operator's event means for a change. */
 function ofOperator(name: string, event: FeedEvent): Signal | undefined {
   if (typeof event.change !== 'string') return undefined;

@@ -1,12 +1,8 @@
 /** `rehome lab`: a fleet is made, attaches to A, is moved to B, and is heard there; then the sums are drawn. */
 import { createChangeEngine, type Progress } from '../change/engine.ts';
-import type { ChangeMethod } from '../change/change.ts';
-import { createKiListMethod } from '../change/ki-list/method.ts';
-import { createKiTransferMethod } from '../change/ki-transfer/method.ts';
-import { createSwapMethod } from '../change/swap/method.ts';
+import { METHODS } from '../change/methods.ts';
 import { followParties, type Parties } from '../change/parties.ts';
 import { openChangeStore } from '../change/store.ts';
-import type { Clock } from '../edge/index.ts';
 import { toHex } from '../standards/bytes/index.ts';
 import type { Faults } from './faults.ts';
 import type { CardClass, LabAlgorithm, LabAlternative, LabVariant } from './fleet.ts';
@@ -104,12 +100,6 @@ const plus = (a: Traffic, b: Traffic, sign = 1): Traffic => ({
   bytes: a.bytes + sign * b.bytes,
   roleMessages: a.roleMessages + sign * b.roleMessages,
 });
-
-const METHODS: Record<LabAlternative, (options: { clock: Clock; parties: Parties }) => ChangeMethod> = {
-  '2': createSwapMethod,
-  '3a': createKiTransferMethod,
-  '3b': createKiListMethod,
-};
 
 export interface LabRun {
   result: LabResult;

@@ -2,7 +2,6 @@
  * The roles of the lab that belong to somebody: an owner, an escrow, a card manufacturer, operators A and B, and an
  * OTA agent where one is wanted. Each has an edge, a database and keys of its own; what the factory made is in them.
  */
-import { generateKeyPairSync } from 'node:crypto';
 import type { Clock, Edge, Endpoint, Random, Sockets } from '../edge/index.ts';
 import { createEscrowClient } from '../network/escrow/client.ts';
 import { createEscrow, type Escrow } from '../network/escrow/escrow.ts';
@@ -16,6 +15,7 @@ import { createOwner, type Owner } from '../network/owner/owner.ts';
 import { createSoftwareVault } from '../network/vault/software.ts';
 import type { KeyVault } from '../network/vault/vault.ts';
 import { createSigner } from '../network/wire/statements.ts';
+import { newPrivateKey } from '../serve/keys.ts';
 import { fromHex, toHex } from '../standards/bytes/index.ts';
 import { imsDomain } from '../standards/uicc/index.ts';
 import { ISSUER, makeFleet, type LabAlgorithm, type LabAlternative, type MadeFleet } from './fleet.ts';
@@ -97,19 +97,12 @@ export async function createRoles(options: RolesOptions): Promise<Roles> {
     A: edge('A', ADDRESS.A),
     B: edge('B', ADDRESS.B),
   };
-  const pem = (type: 'ed25519' | 'p256'): string =>
-    (type === 'ed25519'
-      ? generateKeyPairSync('ed25519')
-      : generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    ).privateKey
-      .export({ type: 'pkcs8', format: 'pem' })
-      .toString();
   const vault = (name: string) =>
     createSoftwareVault({
       keyEncryptionKey: fromHex(
         store.secret(`${name}.vault`, () => toHex(seededRandom(seed, `kek ${name}`).bytes(32))),
       ),
-      transportKey: store.secret(`${name}.transport`, () => pem('p256')),
+      transportKey: store.secret(`${name}.transport`, () => newPrivateKey('p256')),
       random: draw(`vault ${name}`),
       clock,
     });
@@ -117,7 +110,7 @@ export async function createRoles(options: RolesOptions): Promise<Roles> {
     createSigner(
       clock,
       name,
-      store.secret(`${name}.signing`, () => pem('ed25519')),
+      store.secret(`${name}.signing`, () => newPrivateKey('ed25519')),
     );
   const signers = {
     owner: await signer('owner'),
@@ -153,7 +146,7 @@ export async function createRoles(options: RolesOptions): Promise<Roles> {
     name: 'manufacturer',
     api: ANY,
     database: store.file('manufacturer'),
-    certifyingKey: store.secret('manufacturer.certifying', () => pem('p256')),
+    certifyingKey: store.secret('manufacturer.certifying', () => newPrivateKey('p256')),
     vault: vaults.manufacturer,
     signer: signers.manufacturer,
     onError: options.onError,

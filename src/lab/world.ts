@@ -3,7 +3,7 @@
  * devices with cards. Every role has an edge and a database of its own; they meet on real sockets only.
  */
 import type { ModemEvent } from '../device/modem/index.ts';
-import type { Parties } from '../change/parties.ts';
+import { closeParties, type Parties } from '../change/parties.ts';
 import type { Edge, Endpoint } from '../edge/index.ts';
 import { createOtaAgentClient } from '../network/ota-agent/client.ts';
 import { createOperatorClient, type OperatorClient } from '../network/operator/client.ts';
@@ -311,13 +311,11 @@ async function makeWorld(
         B: createOperatorClient(own, operators.B.endpoints.api),
       },
     };
-    closing.push(() =>
-      [clients.owner, clients.operators.A, clients.operators.B].forEach((each) => each.close()),
-    );
-    if (!agent) return clients;
-    const client = createOtaAgentClient(own, agent.endpoint);
-    closing.push(() => client.close());
-    return { ...clients, agent: { name: 'agent', client } };
+    const parties = agent
+      ? { ...clients, agent: { name: 'agent', client: createOtaAgentClient(own, agent.endpoint) } }
+      : clients;
+    closing.push(() => closeParties(parties));
+    return parties;
   };
   const clients = clientsAt(ownerEdge);
   if (options.alternatives.includes('2')) {

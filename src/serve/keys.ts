@@ -22,6 +22,15 @@ export interface PublicKeys {
 const LETTERS = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789';
 const PASSWORD = 8;
 
+/** A private key drawn anew, PKCS#8 PEM. */
+export const newPrivateKey = (kind: 'ed25519' | 'p256'): string =>
+  (kind === 'ed25519'
+    ? generateKeyPairSync('ed25519')
+    : generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  ).privateKey
+    .export({ type: 'pkcs8', format: 'pem' })
+    .toString();
+
 const jwkOf = (pem: string): JWK => createPublicKey(createPrivateKey(pem)).export({ format: 'jwk' }) as JWK;
 
 /**
@@ -39,14 +48,7 @@ export function makeKeys({ config, roles }: ReadConfig, disk: Disk, random: Rand
     return disk.read(path);
   };
   const key = (path: string, kind: 'ed25519' | 'p256'): JWK => {
-    const pem = file(path, () =>
-      (kind === 'ed25519'
-        ? generateKeyPairSync('ed25519')
-        : generateKeyPairSync('ec', { namedCurve: 'P-256' })
-      ).privateKey
-        .export({ type: 'pkcs8', format: 'pem' })
-        .toString(),
-    );
+    const pem = file(path, () => newPrivateKey(kind));
     try {
       return jwkOf(pem);
     } catch {

@@ -26,7 +26,8 @@ const heardSchema = z.strictObject({
   payload: z.string().max(4096),
 });
 
-const changeSchema = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hexadecimal digits');
+/** Of a change: 8 bytes in hexadecimal digits. */
+export const changeSchema = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hexadecimal digits');
 const iccidSchema = z.string().regex(/^[0-9]{18,20}$/, 'expected an ICCID of 18 to 20 digits');
 const kindSchema = z.enum(['swap', 'restore']);
 const workSchema = z.strictObject({
@@ -51,7 +52,7 @@ const pairingSchema = z.strictObject({
 });
 
 const orderRequestSchema = z.strictObject({
-  change: z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hexadecimal digits'),
+  change: changeSchema,
   device: z.string(),
   to: z.string(),
   alternative: z.enum(['1a', '1b', '2', '3a', '3b']),

@@ -16,23 +16,14 @@ import { osmoHlrKeeper } from '../../network/operator/subscribers/osmo-hlr.ts';
 import { restFeeder } from '../../network/operator/subscribers/rest.ts';
 import { createOwnerClient } from '../../network/owner/client.ts';
 import type { KeyVault } from '../../network/vault/vault.ts';
-import type { SmscLimits } from '../../network/wire/pace.ts';
 import { createSigner } from '../../network/wire/statements.ts';
 import { FieldError } from '../../standards/bytes/index.ts';
 import type { Section } from '../config/schema.ts';
 import { takeIn } from '../take-in.ts';
 import type { Files } from '../files.ts';
-import { databaseFile, prepareVault, seconds, type Served, type Start } from './role.ts';
+import { databaseFile, limitsOf, prepareVault, seconds, vaultKeys, type Served, type Start } from './role.ts';
 
 type Keeper = (edge: Edge, vault: KeyVault) => SubscriberKeeper;
-
-export function limitsOf(
-  limits: { window?: number | undefined; ratePerSecond?: number | undefined } | undefined,
-): SmscLimits | undefined {
-  if (!limits) return undefined;
-  const { window, ratePerSecond } = limits;
-  return { ...(window !== undefined && { window }), ...(ratePerSecond !== undefined && { ratePerSecond }) };
-}
 
 /** Another HSS, if one is named. */
 function prepareKeeper(files: Files, config: Section<'operator'>['subscribers']): Keeper | undefined {
@@ -85,12 +76,7 @@ export function prepareOperator(section: Section<'operator'>, organisation: stri
   const database = databaseFile(files, 'operator.database', section.database);
   const openVault = prepareVault(files, 'operator.vault', section.vault);
   const signing = files.privateKey('operator.signingKey', section.signingKey, 'ed25519');
-  const vaults = Object.fromEntries(
-    Object.entries(section.operators).map(([name, { vault }]) => [
-      name,
-      files.jwk(`operator.operators.${name}.vault`, vault),
-    ]),
-  );
+  const vaults = vaultKeys(files, 'operator.operators', section.operators);
   const manufacturers = (section.manufacturers ?? []).map(({ name, at, key }, i) => ({
     name,
     at,

@@ -8,8 +8,7 @@ import { createSigner } from '../../network/wire/statements.ts';
 import type { Section } from '../config/schema.ts';
 import type { Files } from '../files.ts';
 import { pairsOf, takeIn } from '../take-in.ts';
-import { limitsOf } from './operator.ts';
-import { databaseFile, prepareVault, seconds, type Start } from './role.ts';
+import { databaseFile, limitsOf, prepareVault, seconds, vaultKeys, type Start } from './role.ts';
 
 export function prepareVisited(section: Section<'visited'>): Start {
   const { plmn, tac, listen, mmeNumber, timers = {} } = section;
@@ -50,12 +49,7 @@ export function prepareVisited(section: Section<'visited'>): Start {
 export function prepareEscrow(section: Section<'escrow'>, organisation: string, files: Files): Start {
   const database = databaseFile(files, 'escrow.database', section.database);
   const openVault = prepareVault(files, 'escrow.vault', section.vault);
-  const vaults = Object.fromEntries(
-    Object.entries(section.operators).map(([name, { vault }]) => [
-      name,
-      files.jwk(`escrow.operators.${name}.vault`, vault),
-    ]),
-  );
+  const vaults = vaultKeys(files, 'escrow.operators', section.operators);
   const pairs = section.pairs === undefined ? undefined : files.toTakeIn('escrow.pairs', section.pairs, true);
   return async ({ edge, ring, onError, tookIn, closing }) => {
     const escrow = await createEscrow({

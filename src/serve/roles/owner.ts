@@ -1,17 +1,14 @@
 /** Serves an owner, and the engine of changes beside him: his fleet server. */
 import { z } from 'zod';
-import type { ChangeMethod } from '../../change/change.ts';
 import { createChangeEngine, type ChangeEngine } from '../../change/engine.ts';
-import { createKiListMethod } from '../../change/ki-list/method.ts';
-import { createKiTransferMethod } from '../../change/ki-transfer/method.ts';
-import { followParties, type Parties } from '../../change/parties.ts';
+import { METHODS } from '../../change/methods.ts';
+import { closeParties, followParties, type Parties } from '../../change/parties.ts';
 import { openChangeStore, type ChangeStore } from '../../change/store.ts';
-import { createSwapMethod } from '../../change/swap/method.ts';
-import type { Clock, Edge, Endpoint } from '../../edge/index.ts';
+import type { Edge, Endpoint } from '../../edge/index.ts';
 import { createOperatorClient } from '../../network/operator/client.ts';
 import { createOtaAgentClient } from '../../network/ota-agent/client.ts';
 import { createOwnerClient, type OwnerClient } from '../../network/owner/client.ts';
-import { createOwner } from '../../network/owner/owner.ts';
+import { changeSchema, createOwner } from '../../network/owner/owner.ts';
 import { Problem, get, post, serveApi, type Route } from '../../network/wire/http.ts';
 import { createSigner } from '../../network/wire/statements.ts';
 import { toHex } from '../../standards/bytes/index.ts';
@@ -20,18 +17,9 @@ import type { Files } from '../files.ts';
 import { devicesOf, takeIn } from '../take-in.ts';
 import { databaseFile, reached, seconds, type RoleContext, type Start } from './role.ts';
 
-const METHODS: Record<'2' | '3a' | '3b', (options: { clock: Clock; parties: Parties }) => ChangeMethod> = {
-  '2': createSwapMethod,
-  '3a': createKiTransferMethod,
-  '3b': createKiListMethod,
-};
-
 const requestSchema = z.strictObject({
   /** names the change; drawn if not given. The same once more is the same change */
-  change: z
-    .string()
-    .regex(/^[0-9a-f]{16}$/, 'expected 16 hexadecimal digits')
-    .optional(),
+  change: changeSchema.optional(),
   device: z.string().min(1),
   to: z.string().min(1),
   alternative: z.enum(['2', '3a', '3b']),
@@ -139,11 +127,7 @@ export function prepareOwner(section: Section<'owner'>, organisation: string, fi
       ),
       ...(agent && { agent: { name: agent.name, client: createOtaAgentClient(edge, agent.at) } }),
     };
-    closing.push(() => {
-      parties.owner.close();
-      for (const client of Object.values(parties.operators)) client.close();
-      parties.agent?.client.close();
-    });
+    closing.push(() => closeParties(parties));
     const { endpoint, store } = await startChanges(context, changes, parties);
     return {
       endpoints: { api: owner.endpoint, changes: endpoint },

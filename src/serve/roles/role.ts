@@ -1,9 +1,11 @@
 /** What it takes to serve a role, whichever it is. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { JWK } from 'jose';
 import type { Edge, Endpoint } from '../../edge/index.ts';
 import { createSoftwareVault } from '../../network/vault/software.ts';
 import type { KeyVault } from '../../network/vault/vault.ts';
+import type { SmscLimits } from '../../network/wire/pace.ts';
 import type { KeyRing } from '../../network/wire/statements.ts';
 import type { Progress } from '../../change/engine.ts';
 import type { VaultConfig } from '../config/schema.ts';
@@ -58,6 +60,25 @@ export function reached({ host, port }: Endpoint): Endpoint {
 
 export const seconds = <Key extends string>(name: Key, value: number | undefined): { [K in Key]?: number } =>
   (value === undefined ? {} : { [name]: value * 1000 }) as { [K in Key]?: number };
+
+/** What was agreed with a service centre. */
+export function limitsOf(
+  limits: { window?: number | undefined; ratePerSecond?: number | undefined } | undefined,
+): SmscLimits | undefined {
+  if (!limits) return undefined;
+  const { window, ratePerSecond } = limits;
+  return { ...(window !== undefined && { window }), ...(ratePerSecond !== undefined && { ratePerSecond }) };
+}
+
+/** The public keys of others' vaults, by name. */
+export const vaultKeys = (
+  files: Files,
+  field: string,
+  holders: Readonly<Record<string, { vault: string }>>,
+): Record<string, JWK> =>
+  Object.fromEntries(
+    Object.entries(holders).map(([name, { vault }]) => [name, files.jwk(`${field}.${name}.vault`, vault)]),
+  );
 
 /** Reads what a vault needs. @returns who opens it */
 export function prepareVault(
