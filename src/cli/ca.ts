@@ -18,11 +18,11 @@ function days(text: string): number {
 
 /** `operator:Operator A`, which need not be encoded here, or the whole URN. */
 function party(text: string, before: readonly Party[] = []): Party[] {
-  const [, role, organisation] = /^([^:]+):([^]+)$/.exec(text) ?? [];
+  const [, role = '', organisation = ''] = /^([^:]+):([^]+)$/.exec(text) ?? [];
+  // Of spaces alone nothing is left, which no URN has there.
+  const named = organisation.trim() === '' ? '' : encodeURIComponent(organisation);
   try {
-    if (text.startsWith('urn:')) return [...before, parseParty(text)];
-    if (organisation === undefined || organisation.trim() === '') throw new FieldError('', '', '');
-    return [...before, parseParty(`urn:rehome:${role}:${encodeURIComponent(organisation)}`)];
+    return [...before, parseParty(text.startsWith('urn:') ? text : `urn:rehome:${role}:${named}`)];
   } catch (error) {
     if (!(error instanceof FieldError)) throw error;
     throw new FieldError(
